@@ -215,123 +215,119 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
   if (warp == 0) st(p_ws_Kt_span + ((i64)segment * d.heads + head) * 64 + x_M, t5[0]);
 }
 
-// Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to Kt by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M13 = 18432, M8_13 = 36864, M9 = 45056, M10_17 = 53248, M11 = 61440, M12 = 45056, M14 = 0, M2 = 36864, M6 = 36864, M4_2 = 69632, M5_6 = 37376, M7_11 = 53248;
+  constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x;
-  const int part = __shfl_sync(~0u, t >> 7, 0);
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  (void)group, (void)basep;
-  // %5 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %6 [%row] = max[M] %5
-  cp_wait<1>();
-  bar_sync(1, 256);
-  float f5_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f5_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f5_0);
-  // %1 [%row, M] = cumsum %0
-  cp_wait<0>();
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  bar_sync(1, 256);
-  float v2_1 = 0.f;
-  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
-  // %3 [M] = exp %2
-  float v3_2 = 0.f;
-  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
-  float v6_3 = 0.f;
-  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // %7 [%row, M] = sub %5, %6
-  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_3;
-  bar_sync(1, 256);
-  float f7_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_0[i] - ((float*)(basep + M5_6))[frag_row(i)]);
-  // %8 [%row, M] = exp %7
-  float f8_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = m_exp(f7_4[i]);
-  // %9 [%row] = sum[M] %8
-  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_5);
-  // %10 [] = 1
-  bar_sync(1, 256);
-  float v9_6 = 0.f;
-  if (const int i = t; i < 64) v9_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
-  // %11 [%row] = div %10, %9
-  float v11_7 = 0.f;
-  if (const int i = t; i < 64) v11_7 = m_div(1.f, v9_6);
-  if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_7;
-  // %4 [%row, M] = exp %1
-  float f1_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f4_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_9[i] = m_exp(f1_8[i]);
-  // %12 [%row, M] = mul %8, %11
-  bar_sync(1, 256);
-  float f12_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_5[i] * ((float*)(basep + M7_11))[frag_row(i)]);
-  // %13 [%row, M] = keep %12
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f12_10[i] : 0.f);
-  store_frag<2, 64, false>((base + M8_13), f13_11, part * 2);
-  // %14 [%row, M] = mul %4, %13
-  float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_9[i] * f13_11[i]);
-  // store ws.Vt.read0, %14
-  store_frag<2, 64, false>((base + M9), f14_12, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  // %18 [] = -1
-  // %15 [M, %row] = sub %2, %1
-  float f15_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_8[i]);
-  // %16 [M, %row] = exp %15
-  float f16_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = m_exp(f15_13[i]);
-  // %19 [M, %row] = mul %16, %18
-  float f19_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_15[i] = (f16_14[i] * (-1.f));
-  // %17 [%row, M] = expm1 %0
-  float f0_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f17_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
-  store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
-  // %20 [M, %row] = mul %19, %17
-  float f20_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_15[i] * f17_17[i]);
-  // store ws.Vt.col0, %20
-  store_frag<2, 64, false>((base + M11), f20_18, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  // %21 [%row, %col] = dscore[M] %13, %17 by %0
-  bar_sync(1, 256);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M3)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
-  float f21_20[16];
-  if (part == 0) put_whole(((float*)(basep + M13)), whole_19[0], t);
-  bar_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M13)), whole_19[0], t);
-  bar_sync(1, 256);
-  take_part<16>(f21_20, ((float*)(basep + M13)), part, t);
-  bar_sync(1, 256);
-  // %22 [%row, %col] = mul %18, %21
-  float f22_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
-  // store ws.Vt.score0_0, %22
-  store_frag<2, 64, false>((base + M14), f22_21, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 136192, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (half >= 1) {
+    bar_sync(1, 128);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 45056; (void)to;
+      // %2 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %5 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_5), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      // %6 [%row, M] = cumsum %2
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, M] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // %7 [M] = pick last %6
+      if (const int i = t; i < 64) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
+      // %3 [%row, M] = expm1 %2
+      float f2_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
+      float f3_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = m_expm1(f2_2[i]);
+      // %8 [M, %row] = sub %7, %6
+      bar_sync(2, 128);
+      float f6_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
+      float f8_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + W0_7))[frag_row(i)] - f6_4[i]);
+      // %4 [%row, M] = neg %3
+      float f4_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = (-f3_3[i]);
+      // %9 [M, %row] = exp %8
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = m_exp(f8_5[i]);
+      // %12 [M] = exp %7
+      if (const int i = t; i < 64) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_7))[i]);
+      // %10 [M, %row] = mul %9, %4
+      float f10_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f9_7[i] * f4_6[i]);
+      // %13 [M, K] = mul %12, %1
+      bar_sync(2, 128);
+      float f13_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
+      // %11 [K, M] = contract[%row] %5, %10
+      // %14 [M, K] = add %13, %11
+      u32 a10_10[4][4]; pack<4>(a10_10, f10_8);
+      float f14_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = f13_9[i];
+      mma_open(); mma<64, 4, 64, true, false>(f14_11, a10_10, (sa + L1_5)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f14_11) / 4>(f14_11);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.Kt.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
 }
 
 // The state of Vt at every segment's start.
@@ -391,10 +387,10 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
   }
 }
 
-// Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Carries Vt from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1_19 = 53248, W2_24 = 53504, O0 = 0, L0_5 = 0, L1_6 = 8192, L2_9 = 16384;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -408,23 +404,35 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 54272, stage0 = base + 78848, full = base + 152576, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 125184, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (half >= 1) {
+    float r11_0[1];
     bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %11 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 24576; (void)to;
-      // %5 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L0_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
+      // %3 [%row, %col] = load ws.Vt.score0_0
+      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %6 [%row, M] = load ws.Vt.read0 row
+      tile_load<64, 1, 128>((to + L2_6), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [%row, M] = load ws.Vt.col0 row
+      tile_load<64, 1, 128>((to + L3_9), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -433,42 +441,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const float v11_1 = r11_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_11))[i] = v11_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      // %7 [%col, K] = swap %6
-      // %8 [%row, %col] = contract[K] %5, %7
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L0_5));
-      float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L1_6)); mma_commit();
-      // %9 [%row, %col] = mask %8
-      mma_wait<0>();
-      mma_ready<sizeof(f8_1) / 4>(f8_1);
-      float f9_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L2_9), f9_2, 0);
-      // %10 [] = 0.125
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry, whole Kt
+    // %0 [M, V] = load ws.Vt.entry, whole Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
@@ -477,241 +477,389 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.Kt.states, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %13 [%row, M] = contract[K] %5, %1
+      // %4 [%col, V] = swap %2
+      // %7 [%row, V] = contract[M] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0_5)); mma_commit();
-      // %2 [%row, M] = load g row
-      // %14 [%row, M] = cumsum %2
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      bar_sync(2, 128);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %19 [M] = pick last %14
-      bar_sync(2, 128);
-      if (const int i = t; i < 64) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
-      // %3 [%row, M] = expm1 %2
-      float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      float f3_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
-      // %20 [M, %row] = sub %19, %14
-      bar_sync(2, 128);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W1_19))[frag_row(i)] - f14_6[i]);
-      // %4 [%row, M] = neg %3
-      float f4_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
-      // %21 [M, %row] = exp %20
-      float f21_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      // %24 [M] = exp %19
-      if (const int i = t; i < 64) ((float*)(basep + W2_24))[i] = m_exp(((float*)(basep + W1_19))[i]);
-      // %22 [M, %row] = mul %21, %4
-      float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
-      // %25 [M, K] = mul %24, %1
-      bar_sync(2, 128);
-      float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W2_24))[frag_row(i)] * f1_1[i]);
-      // %23 [K, M] = contract[%row] %6, %22
-      // %26 [M, K] = add %25, %23
-      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
-      float f26_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L1_6)); mma_commit();
-      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2_9));
-      store_frag<4, 64, true>((base + W3), f4_8, 0);
-      bar_sync(2, 128);
-      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
-      float f27_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      bar_sync(2, 128);
-      // %12 [%row, M] = mul %27, %10
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      bar_sync(2, 128);
-      float f27_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
-      float f12_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
-      // %15 [%row, M] = exp %14
-      float f15_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
-      // %16 [%row, M] = mul %15, %10
-      float f16_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
-      // %17 [%row, M] = mul %16, %13
+      float f7_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2_6)); mma_commit();
+      // %12 [M, V] = mul %11, %1
+      float f12_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_4[i] = (((float*)(sp + L4_11))[frag_col(i)] * f1_1[i]);
+      // %10 [M, V] = contract[%row] %9, %2
+      // %13 [M, V] = add %12, %10
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f13_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = f12_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f13_6, a2_5, (sa + L3_9)); mma_commit();
+      // %5 [%row, V] = contract[%col] %3, %4
+      // %8 [%row, V] = add %7, %5
       mma_wait<1>();
-      mma_ready<sizeof(f13_3) / 4>(f13_3);
-      float f17_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
-      // %18 [%row, M] = add %17, %12
-      float f18_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
+      mma_ready<sizeof(f7_3) / 4>(f7_3);
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
+      float f8_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = f7_3[i];
+      mma_open(); mma<64, 4, 64, false, false>(f8_8, a2_7, (sa + L1_3)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f26_13) / 4>(f26_13);
-      // store ws.Kt.result0, %18
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
+      mma_ready<sizeof(f13_6) / 4>(f13_6);
+      mma_ready<sizeof(f8_8) / 4>(f8_8);
+      // store o, %8
+      store_frag<4, 64, true>((oa + O0), f8_8, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_6[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store final.Vt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Vt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
-// Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M14 = 18432, M8 = 36864, M9_13 = 45056, M10 = 53248, M11_15 = 36864, M12 = 18432, M13 = 53248, M15 = 0, M2 = 36864, M6 = 36864, M4_2 = 61440, M5_5 = 37376, M7_10 = 45056;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x__row = block * 16 + warp * 2;
-  const int x_M = lane * 2;
-  // %0 [%row, M] = load ws.Vt.adjoint0 row
-  float t0[4];
-  { auto* const at = p_ws_Vt_adjoint0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t0[(i) * 2 + 0]); } }
-  // %1 [%row, M] = load ws.Kt.result0 row
-  float t1[4];
-  { auto* const at = p_ws_Kt_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t1[(i) * 2 + 0]); } }
-  // %2 [%row] = max[M] %1
-  float t2[2];
-  UNROLL for (int i = 0; i < 2; ++i) t2[i] = __int_as_float(0xff800000);
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[i] = max_nan(t2[i], t1[(i) * 2 + j]);
-  UNROLL for (int i = 0; i < 2; ++i) t2[i] = lanes_fold(t2[i], [](float x, float y) { return max_nan(x, y); });
-  // %3 [%row, M] = sub %1, %2
-  float t3[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = (t1[(i) * 2 + j] - t2[i]);
-  // %4 [%row, M] = exp %3
-  float t4[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t4[(i) * 2 + j] = m_exp(t3[(i) * 2 + j]);
-  // %5 [%row] = sum[M] %4
-  float t5[2];
-  UNROLL for (int i = 0; i < 2; ++i) t5[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t5[i] = t5[i] + t4[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t5[i] = lanes_fold(t5[i], [](float x, float y) { return fold_sum(x, y); });
-  // %6 [] = 1
-  float t6[1];
-  t6[0] = 1.f;
-  // %7 [%row] = div %6, %5
-  float t7[2];
-  UNROLL for (int i = 0; i < 2; ++i) t7[i] = m_div(t6[0], t5[i]);
-  // %9 [%row] = mul %7, %7
-  float t9[2];
-  UNROLL for (int i = 0; i < 2; ++i) t9[i] = (t7[i] * t7[i]);
-  // %10 [%row, M] = mul %4, %9
-  float t10[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[(i) * 2 + j] = (t4[(i) * 2 + j] * t9[i]);
-  // %11 [%row, M] = neg %10
-  float t11[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = (-t10[(i) * 2 + j]);
-  // %12 [%row, M] = chain %0, %11
-  float t12[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t11[(i) * 2 + j]);
-  // %13 [%row] = sum[M] %12
-  float t13[2];
-  UNROLL for (int i = 0; i < 2; ++i) t13[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[i] = t13[i] + t12[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t13[i] = lanes_fold(t13[i], [](float x, float y) { return fold_sum(x, y); });
-  // store ws.value30, %13
-  { auto* const at = p_ws_value30 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t13[i]); }
-  // %14 [%row, M] = chain %0, %7
-  float t14[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t7[i]);
-  // %15 [%row, M] = add %14, %13
-  float t15[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[(i) * 2 + j] + t13[i]);
-  // %16 [%row, M] = chain %15, %4
-  float t16[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = m_chain(t15[(i) * 2 + j], t4[(i) * 2 + j]);
-  // %17 [%row] = sum[M] %16
-  float t17[2];
-  UNROLL for (int i = 0; i < 2; ++i) t17[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[i] = t17[i] + t16[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t17[i] = lanes_fold(t17[i], [](float x, float y) { return fold_sum(x, y); });
-  // %18 [%row] = neg %17
-  float t18[2];
-  UNROLL for (int i = 0; i < 2; ++i) t18[i] = (-t17[i]);
-  // store ws.value36, %18
-  { auto* const at = p_ws_value36 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t18[i]); }
-  // %19 [%row, M] = less %1, %2
-  float t19[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
-  // store ws.value37, %19
-  { auto* const at = p_ws_value37 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t19[(i) * 2 + 0], t19[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %4 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %5 [%row] = max[M] %4
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f4_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f4_0);
+  // %1 [%row, M] = cumsum %0
+  cp_wait<0>();
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
+  float v5_3 = 0.f;
+  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
+  // %6 [%row, M] = sub %4, %5
+  if (const int i = t; i < 64) ((float*)(basep + M5_5))[i] = v5_3;
+  bar_sync(1, 256);
+  float f6_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_0[i] - ((float*)(basep + M5_5))[frag_row(i)]);
+  // %7 [%row, M] = exp %6
+  float f7_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = m_exp(f6_4[i]);
+  // %8 [%row] = sum[M] %7
+  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f7_5);
+  // %9 [] = 1
+  bar_sync(1, 256);
+  float v8_6 = 0.f;
+  if (const int i = t; i < 64) v8_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
+  // %10 [%row] = div %9, %8
+  float v10_7 = 0.f;
+  if (const int i = t; i < 64) v10_7 = m_div(1.f, v8_6);
+  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_7;
+  // %11 [%row, M] = mul %7, %10
+  bar_sync(1, 256);
+  float f11_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (f7_5[i] * ((float*)(basep + M7_10))[frag_row(i)]);
+  // store ws.value15, %11
+  store_frag<2, 64, false>((base + M8), f11_8, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  // %12 [%row, M] = exp %1
+  float f1_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f1_9[i]);
+  // %13 [%row, M] = keep %11
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f11_8[i] : 0.f);
+  store_frag<2, 64, false>((base + M9_13), f13_11, part * 2);
+  // %14 [%row, M] = mul %12, %13
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f12_10[i] * f13_11[i]);
+  // store ws.Vt.read0, %14
+  store_frag<2, 64, false>((base + M10), f14_12, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  // %15 [%row, M] = expm1 %0
+  float f0_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_expm1(f0_13[i]);
+  store_frag<2, 64, false>((base + M11_15), f15_14, part * 2);
+  // store ws.value3, %15
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
+  // %18 [] = -1
+  // %16 [M, %row] = sub %2, %1
+  float f1_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_15[i]);
+  // %17 [M, %row] = exp %16
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_exp(f16_16[i]);
+  // %19 [M, %row] = mul %17, %18
+  float f19_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f17_17[i] * (-1.f));
+  // %20 [M, %row] = mul %19, %15
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f15_14[i]);
+  // store ws.Vt.col0, %20
+  store_frag<2, 64, false>((base + M12), f20_19, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  // store ws.value11, %5
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1), v5_3);
+  // store ws.value14, %8
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1), v8_6);
+  // %21 [%row, %col] = dscore[M] %13, %15 by %0
+  bar_sync(1, 256);
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M3)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
+  float f21_21[16];
+  if (part == 0) put_whole(((float*)(basep + M14)), whole_20[0], t);
+  bar_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M14)), whole_20[0], t);
+  bar_sync(1, 256);
+  take_part<16>(f21_21, ((float*)(basep + M14)), part, t);
+  bar_sync(1, 256);
+  // %22 [%row, %col] = mul %18, %21
+  float f22_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
+  // store ws.Vt.score0_0, %22
+  store_frag<2, 64, false>((base + M15), f22_22, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
 }
 
-// The cotangent of Kt at every segment's end.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Gradients of what the scan of Vt reads.
+extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = load d_final.Kt
-  float t0[4];
-  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
-      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M] = load ws.Kt.span
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [K, M] = load ws.Kt.local_cotangent
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // store ws.Kt.entry_cotangent, %1
-        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
-        // %3 [M, K] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
-        // %5 [M, K] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
+  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 26624, M11_21 = 27648, M13_36 = 43008;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.value3 row
+  tile_load<64, 1, 256>((base + M2_7), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %8 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %12 [M, V] = load ws.Vt.states
+  tile_load<64, 1, 256>((base + M4_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %16 [%row, M] = load ws.value15 row
+  tile_load<64, 1, 256>((base + M5_16), p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %19 [M, V] = load ws.Vt.cotangents
+  tile_load<64, 1, 256>((base + M6_19), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %40 [%row, %col] = load ws.Vt.score0_0
+  tile_load<64, 1, 256>((base + M7_40), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  cp_wait<7>();
+  team_sync(1, 256);
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  cp_wait<6>();
+  team_sync(1, 256);
+  float f3_1[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_1) / 4>(f3_1);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = -1
+  // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
+  cp_wait<4>();
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
+  bar_sync(1, 256);
+  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
+  bar_sync(1, 256);
+  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
+  float f48_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_5[i] = whole_3[0][i];
+  bar_sync(1, 256);
+  // %9 [%row, M] = mul %48, %5
+  float f9_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
+  // %10 [%row, M] = cumsum %8
+  // %13 [%row, M] = contract[V] %0, %12
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
+  cp_wait<3>();
+  team_sync(1, 256);
+  float f13_8[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
+  // %11 [%row, M] = exp %10
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
+  // %14 [%row, M] = mul %11, %13
+  mma_wait<0>();
+  mma_ready<sizeof(f13_8) / 4>(f13_8);
+  float f14_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
+  // %15 [%row, M] = add %14, %9
+  float f15_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
+  // store ws.Vt.adjoint0, %15
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
+  // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
+  u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
+  cp_wait<2>();
+  bar_sync(1, 256);
+  float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
+  float f17_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
+  bar_sync(1, 256);
+  // %18 [%row, M] = swap %17
+  // %20 [%row, M] = contract[V] %1, %19
+  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
+  cp_wait<1>();
+  team_sync(1, 256);
+  float f20_17[16];
+  mma_open(); mma<32, 4, 64, false, true>(f20_17, a1_16, (base + M6_19), part * 32); mma_commit();
+  // %21 [M] = pick last %10
+  float v21_18 = 0.f;
+  if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
+  // %22 [M, %row] = sub %21, %10
+  bar_sync(1, 256);
+  float f10_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_19[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f22_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_20[i] = (((float*)(basep + M11_21))[(frag_col(i) + part * 32)] - f10_19[i]);
+  // %23 [M, %row] = exp %22
+  float f23_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_21[i] = m_exp(f22_20[i]);
+  // %24 [M, %row] = mul %23, %20
+  mma_wait<0>();
+  mma_ready<sizeof(f20_17) / 4>(f20_17);
+  float f24_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_22[i] = (f23_21[i] * f20_17[i]);
+  // %25 [M, %row] = add %24, %18
+  float f25_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_23[i] = (f24_22[i] + f17_15[i]);
+  // store ws.Vt.adjoint1, %25
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_23[i], f25_23[i + 1]); }
+  // %26 [%row, M] = mul %15, %16
+  float f16_24[16];
+  load_frag<2, 64, false>(f16_24, (base + M5_16), part * 2);
+  float f26_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_25[i] = (f15_12[i] * f16_24[i]);
+  // %27 [M, %row] = mul %25, %7
+  float f7_26[16];
+  load_frag<2, 64, false>(f7_26, (base + M2_7), part * 2);
+  float f27_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_27[i] = (f25_23[i] * f7_26[i]);
+  // %28 [M, %row] = mul %5, %27
+  float f28_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_28[i] = ((-1.f) * f27_27[i]);
+  // %29 [M, %row] = neg %28
+  float f29_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_29[i] = (-f28_28[i]);
+  // %30 [M] = contract[V] %12, %19
+  float v30_30 = 0.f;
+  if (const int i = t; i < 64) v30_30 = row_dot<64, 64>((base + M4_12), (base + M6_19), i);
+  // %31 [M] = exp %21
+  float v31_31 = 0.f;
+  if (const int i = t; i < 64) v31_31 = m_exp(v21_18);
+  // %32 [M] = mul %31, %30
+  float v32_32 = 0.f;
+  if (const int i = t; i < 64) v32_32 = (v31_31 * v30_30);
+  // %33 [M, %row] = mul %24, %7
+  float f33_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_33[i] = (f24_22[i] * f7_26[i]);
+  // %34 [M, %row] = mul %5, %33
+  float f34_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = ((-1.f) * f33_33[i]);
+  // %35 [M] = sum[%row] %34
+  col_sums_part<16>(((float*)(basep + M12)), f34_34, 64, part * 32);
+  bar_sync(1, 256);
+  float v35_35 = 0.f;
+  if (const int i = t; i < 64) v35_35 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
+  // %36 [M] = add %32, %35
+  float v36_36 = 0.f;
+  if (const int i = t; i < 64) v36_36 = (v32_32 + v35_35);
+  if (const int i = t; i < 64) ((float*)(basep + M13_36))[i] = v36_36;
+  // %37 [%row, M] = add %26, %29
+  float f37_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (f26_25[i] + f29_29[i]);
+  // %38 [%row, M] = cumsum reversed %37
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_37[i];
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M14)) + i, ((float*)(basep + M14)) + i, 72, i < 64);
+  // %39 [%row, M] = add %38, %36
+  bar_sync(1, 256);
+  float f38_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_38[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f39_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_39[i] = (f38_38[i] + ((float*)(basep + M13_36))[(frag_col(i) + part * 32)]);
+  // store ws.Vt.adjoint3, %39
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_39[i], f39_39[i + 1]); }
+  // %41 [%col, %row] = swap %40
+  // %42 [%col, V] = swap %0
+  // %44 [M, %row] = mul %23, %7
+  float f7_40[16];
+  load_frag<2, 64, false>(f7_40, (base + M2_7), part * 2);
+  float f44_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f23_21[i] * f7_40[i]);
+  // %45 [%row, V] = contract[M] %44, %19
+  store_frag<2, 64, false>((base + M15_44), f44_41, part * 2);
+  bar_sync(1, 256);
+  u32 a44_42[4][4]; load_as<4, 64, false>(a44_42, (base + M15_44));
+  float f45_43[16];
+  mma_open(); mma<32, 4, 64, true, true>(f45_43, a44_42, (base + M6_19), part * 32); mma_commit();
+  // %46 [%row, V] = mul %5, %45
+  mma_wait<0>();
+  mma_ready<sizeof(f45_43) / 4>(f45_43);
+  float f46_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = ((-1.f) * f45_43[i]);
+  // %43 [%row, V] = contract[%col] %41, %42
+  // %47 [%row, V] = add %46, %43
+  cp_wait<0>();
+  bar_sync(1, 256);
+  u32 a40_45[4][4]; load_as<4, 64, true>(a40_45, (base + M7_40));
+  float f47_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = f46_44[i];
+  mma_open(); mma<32, 4, 64, true, false>(f47_46, a40_45, (base + M0_0), part * 32); mma_commit();
+  // store d_v, %47
+  mma_wait<0>();
+  mma_ready<sizeof(f47_46) / 4>(f47_46);
+  store_frag<2, 64, false>((base + M16), f47_46, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
 }
 
-// Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to the cotangent of Kt by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, O0 = 0, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -720,12 +868,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 96256, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -762,13 +910,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-    };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
@@ -787,7 +928,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %3 [] = 1
@@ -800,12 +940,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
+    // %0 [K, M] = zeros
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
@@ -816,10 +955,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.Kt.cotangents, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %2 [%row, M] = load ws.Vt.adjoint0 row
       // %9 [%row, M] = load ws.Kt.result0 row
       // %6 [%row, M] = chain %2, %5
@@ -894,167 +1031,64 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store d_Kt, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store ws.Kt.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
-// Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// The cotangent of Kt at every segment's end.
+extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
   (void)lane, (void)warp, (void)block;
-  const int x_M = warp * 8;
-  const int x_K = lane * 2;
-  const int x_V = lane * 2;
-  // %0 [K, M] = load Kt
-  float t0[16];
-  UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int p = 0; p < 2; ++p) { float v[4]; if (p_Kt != nullptr) ldn<4>(v, p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + p * 4))); else zeron<4>(v); UNROLL for (int e = 0; e < 4; ++e) t0[((p * 4 + e)) * 2 + c] = v[e]; }
-  // %1 [M, V] = load Vt
-  float t1[16];
-  UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<2>(&t1[(i) * 2 + 0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<2>(&t1[(i) * 2 + 0]); }
-  float t2[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t0[(i) * 2 + j];
-  float t3[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t1[(i) * 2 + j];
-  // loop tokens with %2 [K, M] = %0, %3 [M, V] = %1
+  const int x_K_M = block * 1024 + lane * 4;
+  const int i_K = x_K_M / 64;
+  const int i_M = x_K_M % 64;
+  // %0 [K, M] = load d_final.Kt
+  float t0[4];
+  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, M] = %0
    {
+    Few<f32, 4> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
+      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
     #pragma unroll 1
-    for (int n = 0; n < (walk_end - walk_first); ++n) {
-      const int token = walk_first + n;
-      // %4 [M] = load g one
-      float t4[8];
-      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + (i64)token * s_g.token + (i64)head * s_g.head + (x_M + c * 4));
-      // %5 [M] = exp %4
-      float t5[8];
-      UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
-      // %6 [M] = expm1 %4
-      float t6[8];
-      UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t4[i]);
-      // %7 [] = 0.5
-      float t7[1];
-      t7[0] = 0.5f;
-      // %8 [] = 1
-      float t8[1];
-      t8[0] = 1.f;
-      // %9 [M] = add %8, %6
-      float t9[8];
-      UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[0] + t6[i]);
-      // %10 [M] = less %7, %9
-      float t10[8];
-      UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t7[0] < t9[i] ? 1.f : 0.f);
-      // %11 [M] = mul %10, %6
-      float t11[8];
-      UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t6[i]);
-      // %12 [M] = sub %8, %10
-      float t12[8];
-      UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t8[0] - t10[i]);
-      // %13 [M] = mul %12, %5
-      float t13[8];
-      UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t5[i]);
-      // %14 [M] = add %11, %13
-      float t14[8];
-      UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t11[i] + t13[i]);
-      // %15 [M, K] = mul %14, %2
-      float t15[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[i] * t2[(i) * 2 + j]);
-      // %16 [M, K] = mul %10, %2
-      float t16[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t10[i] * t2[(i) * 2 + j]);
-      // %18 [K] = load k one
-      float t18[2];
-      ldn<2>(&t18[0], p_k + (i64)token * s_k.token + (i64)head * s_k.head + x_K);
-      // %19 [M] = neg %6
-      float t19[8];
-      UNROLL for (int i = 0; i < 8; ++i) t19[i] = (-t6[i]);
-      // %20 [K, M] = mul %18, %19
-      float t20[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t18[j] * t19[i]);
-      // %21 [M, K] = add %15, %20
-      float t21[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t15[(i) * 2 + j] + t20[(i) * 2 + j]);
-      // %22 [M, K] = add %16, %21
-      float t22[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t22[(i) * 2 + j] = (t16[(i) * 2 + j] + t21[(i) * 2 + j]);
-      // %23 [M, V] = mul %14, %3
-      float t23[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t23[(i) * 2 + j] = (t14[i] * t3[(i) * 2 + j]);
-      // %24 [M, V] = mul %10, %3
-      float t24[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t24[(i) * 2 + j] = (t10[i] * t3[(i) * 2 + j]);
-      // %26 [V] = load v one
-      float t26[2];
-      ldn<2>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
-      // %27 [M, V] = mul %19, %26
-      float t27[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t27[(i) * 2 + j] = (t19[i] * t26[j]);
-      // %28 [M, V] = add %23, %27
-      float t28[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t28[(i) * 2 + j] = (t23[(i) * 2 + j] + t27[(i) * 2 + j]);
-      // %29 [M, V] = add %24, %28
-      float t29[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t29[(i) * 2 + j] = (t24[(i) * 2 + j] + t28[(i) * 2 + j]);
-      // %30 [K] = load q one
-      float t30[2];
-      ldn<2>(&t30[0], p_q + (i64)token * s_q.token + (i64)head * s_q.head + x_K);
-      // %31 [] = 0.125
-      float t31[1];
-      t31[0] = 0.125f;
-      // %32 [K] = mul %30, %31
-      float t32[2];
-      UNROLL for (int j = 0; j < 2; ++j) t32[j] = (t30[j] * t31[0]);
-      // %33 [M] = contract[K] %32, %22
-      float t33[8];
-      UNROLL for (int i = 0; i < 8; ++i) t33[i] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t33[i] = t33[i] + t32[j] * t22[(i) * 2 + j];
-      UNROLL for (int i = 0; i < 8; ++i) t33[i] = lanes_fold(t33[i], [](float x, float y) { return fold_sum(x, y); });
-      // %34 [] = max[M] %33
-      float t34[1];
-      t34[0] = __int_as_float(0xff800000);
-      UNROLL for (int i = 0; i < 8; ++i) t34[0] = max_nan(t34[0], t33[i]);
-      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t34[0];
-      __syncthreads();
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = max_nan(x, (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]); t34[0] = x; }
-      // %35 [M] = sub %33, %34
-      float t35[8];
-      UNROLL for (int i = 0; i < 8; ++i) t35[i] = (t33[i] - t34[0]);
-      // %36 [M] = exp %35
-      float t36[8];
-      UNROLL for (int i = 0; i < 8; ++i) t36[i] = m_exp(t35[i]);
-      // %37 [] = sum[M] %36
-      float t37[1];
-      t37[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t37[0] = t37[0] + t36[i];
-      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t37[0];
-      __syncthreads();
-      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t37[0] = x; }
-      // %38 [] = div %8, %37
-      float t38[1];
-      t38[0] = m_div(t8[0], t37[0]);
-      // %39 [M] = mul %36, %38
-      float t39[8];
-      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t36[i] * t38[0]);
-      // %40 [V] = contract[M] %39, %29
-      float t40[2];
-      UNROLL for (int j = 0; j < 2; ++j) t40[j] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t40[j] = t40[j] + t39[i] * t29[(i) * 2 + j];
-      UNROLL for (int j = 0; j < 2; ++j) (sm + 1024 + (n & 1) * 512)[(warp * 2 + j) * 32 + lane] = t40[j];
-      __syncthreads();
-      UNROLL for (int j = 0; j < 2; ++j) { float x = (sm + 1024 + (n & 1) * 512)[(0 * 2 + j) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 512)[(s * 2 + j) * 32 + lane]; t40[j] = x; }
-      // store o, %40
-      if (warp == 0) { const float v[] = {t40[0], t40[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_V, v); }
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t22[(i) * 2 + j];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t29[(i) * 2 + j];
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Kt.span
+        float t2[4];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [K, M] = load ws.Kt.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // store ws.Kt.entry_cotangent, %1
+        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
+        // %3 [M, K] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
+        // %5 [M, K] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
     }
   }
-  // store final.Kt, %2
-  UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int p = 0; p < 2; ++p) { const float v[] = {t2[((p * 4 + 0)) * 2 + c], t2[((p * 4 + 1)) * 2 + c], t2[((p * 4 + 2)) * 2 + c], t2[((p * 4 + 3)) * 2 + c]}; if (p_final_Kt != nullptr) stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + p * 4)), v); }
-  // store final.Vt, %3
-  UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) { const float v[] = {t3[(i) * 2 + 0], t3[(i) * 2 + 1]}; stn<2>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), v); }
 }

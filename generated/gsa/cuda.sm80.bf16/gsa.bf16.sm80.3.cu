@@ -6,178 +6,6 @@ constexpr int kChunk = 64;
 #include "prelude.cuh"
 typedef bf16 io;
 
-// The decay of every segment of Vt.
-extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
-  (void)lane, (void)warp, (void)block;
-  const int x_M = lane * 2;
-  // %0 [M] = zeros
-  float t0[2];
-  UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
-  // %1 [] = 1
-  float t1[1];
-  t1[0] = 1.f;
-  // %2 [M] = add %0, %1
-  float t2[2];
-  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
-  float t3[2];
-  UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
-  // loop chunks with %3 [M] = %2
-  #pragma unroll 4
-  for (int n = warp; n < walk_chunks; n += 8) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    // %4 [M] = load ws.Vt.decay
-    float t4[2];
-    ldn<2>(&t4[0], p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M);
-    UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
-  }
-  UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
-  __syncthreads();
-  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
-  // store ws.Vt.span, %3
-  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
-}
-
-// Carries Vt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 125184, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r11_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %11 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 33792; (void)to;
-      // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row, %col] = load ws.Vt.score0_0
-      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %6 [%row, M] = load ws.Vt.read0 row
-      tile_load<64, 1, 128>((to + L2_6), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %9 [%row, M] = load ws.Vt.col0 row
-      tile_load<64, 1, 128>((to + L3_9), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v11_1 = r11_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L4_11))[i] = v11_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      cp_wait<1>();
-      team_sync(1);
-      bar_sync(1, 128);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-  }
-  else {
-    // %0 [M, V] = load ws.Vt.entry, whole Vt
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %4 [%col, V] = swap %2
-      // %7 [%row, V] = contract[M] %6, %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f7_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2_6)); mma_commit();
-      // %12 [M, V] = mul %11, %1
-      float f12_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_4[i] = (((float*)(sp + L4_11))[frag_col(i)] * f1_1[i]);
-      // %10 [M, V] = contract[%row] %9, %2
-      // %13 [M, V] = add %12, %10
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
-      float f13_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = f12_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f13_6, a2_5, (sa + L3_9)); mma_commit();
-      // %5 [%row, V] = contract[%col] %3, %4
-      // %8 [%row, V] = add %7, %5
-      mma_wait<1>();
-      mma_ready<sizeof(f7_3) / 4>(f7_3);
-      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
-      float f8_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = f7_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_8, a2_7, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f13_6) / 4>(f13_6);
-      mma_ready<sizeof(f8_8) / 4>(f8_8);
-      // store o, %8
-      store_frag<4, 64, true>((oa + O0), f8_8, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_6[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store final.Vt, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Vt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
 // Carries Vt from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -555,10 +383,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
   }
 }
 
-// Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Gradients of what the scan of Kt reads.
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 26624, M11_21 = 27648, M13_36 = 43008;
+  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M28 = 18432, M31 = 0, M16 = 18432, M0_18 = 55296, M4_22 = 92160, M5_28 = 100352, M6_34 = 108544, M7_42 = 116736, M12_19 = 124928, M13_17 = 133120, M15 = 55296, M17_27 = 18432, M18_21 = 18432, M19 = 26624, M24_41 = 141312, M25 = 141312, M26_50 = 149504, M27 = 108544, M29 = 55296, M30 = 63488, M8_3 = 157696, M9_5 = 157952, M10_8 = 158208, M11_12 = 158464, M20_38 = 55296, M32_67 = 36864;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -568,377 +396,539 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, V] = load d_o row
-  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  // %7 [%row, M] = load ws.value3 row
-  tile_load<64, 1, 256>((base + M2_7), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %8 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %12 [M, V] = load ws.Vt.states
-  tile_load<64, 1, 256>((base + M4_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %16 [%row, M] = load ws.value15 row
-  tile_load<64, 1, 256>((base + M5_16), p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %19 [M, V] = load ws.Vt.cotangents
-  tile_load<64, 1, 256>((base + M6_19), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %40 [%row, %col] = load ws.Vt.score0_0
-  tile_load<64, 1, 256>((base + M7_40), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %2 [%col, V] = swap %1
-  // %3 [%row, %col] = contract[V] %0, %2
+  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  // %18 [%row, M] = load ws.value3 row
+  tile_load<64, 1, 512>((base + M0_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %20 [%row, M] = load g row
+  array_load<64, 72, 512>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %22 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M4_22), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %28 [K, M] = load ws.Kt.states
+  tile_load<64, 1, 512>((base + M5_28), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %34 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M6_34), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %42 [K, M] = load ws.Kt.cotangents
+  tile_load<64, 1, 512>((base + M7_42), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %1 [] = 1
+  // %2 [%row] = load ws.value14 row
+  // %3 [%row] = div %1, %2
+  float v3_4 = 0.f;
+  if (const int i = t; i < 64) v3_4 = m_div(1.f, asked2_0);
+  if (const int i = t; i < 64) ((float*)(basep + M8_3))[i] = v3_4;
+  // %5 [%row] = load ws.value30 row
+  if (const int i = t; i < 64) ((float*)(basep + M9_5))[i] = asked5_1;
+  // %8 [%row] = load ws.value11 row
+  if (const int i = t; i < 64) ((float*)(basep + M10_8))[i] = asked8_2;
+  // %12 [%row] = load ws.value36 row
+  if (const int i = t; i < 64) ((float*)(basep + M11_12))[i] = asked12_3;
+  // %19 [%row, M] = neg %18
   cp_wait<7>();
-  team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  bar_sync(1, 512);
+  float f18_5[8];
+  load_frag<1, 64, false>(f18_5, (base + M0_18), part * 1);
+  float f19_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_6[i] = (-f18_5[i]);
+  store_frag<1, 64, false>((base + M12_19), f19_6, part * 1);
+  // %4 [%row, M] = chain %0, %3
   cp_wait<6>();
-  team_sync(1, 256);
-  float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
-  // %5 [] = -1
-  // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
+  bar_sync(1, 512);
+  float f0_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f0_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f4_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f4_8[i] = m_chain(f0_7[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  // %6 [%row, M] = add %4, %5
+  float f6_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f6_9[i] = (f4_8[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %9 [%row, M] = sub %7, %8
+  cp_wait<5>();
+  bar_sync(1, 512);
+  float f7_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f7_10[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f9_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_11[i] = (f7_10[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %10 [%row, M] = exp %9
+  float f10_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_12[i] = m_exp(f9_11[i]);
+  // %11 [%row, M] = chain %6, %10
+  float f11_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f11_13[i] = m_chain(f6_9[i], f10_12[i]);
+  // %13 [%row, M] = less %7, %8
+  float f13_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_14[i] = (f7_10[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %14 [%row, M] = sub %1, %13
+  float f14_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_15[i] = (1.f - f13_14[i]);
+  // %15 [%row, M] = mul %12, %14
+  float f15_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f15_16[i] = (((float*)(basep + M11_12))[frag_row(i)] * f14_15[i]);
+  // %16 [%row, M] = add %11, %15
+  float f16_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_17[i] = (f11_13[i] + f15_16[i]);
+  // %17 [%row, M] = keep %16
+  float f17_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_18[i] = (frag_row(i) < length ? f16_17[i] : 0.f);
+  store_frag<1, 64, false>((base + M13_17), f17_18, part * 1);
+  // %21 [%row, %col] = dscore[M] %17, %19 by %20
   cp_wait<4>();
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
-  bar_sync(1, 256);
-  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
-  bar_sync(1, 256);
-  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
-  float f48_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_5[i] = whole_3[0][i];
-  bar_sync(1, 256);
-  // %9 [%row, M] = mul %48, %5
-  float f9_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
-  // %10 [%row, M] = cumsum %8
-  // %13 [%row, M] = contract[V] %0, %12
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
-  cp_wait<3>();
-  team_sync(1, 256);
-  float f13_8[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
-  // %11 [%row, M] = exp %10
-  float f10_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
-  // %14 [%row, M] = mul %11, %13
-  mma_wait<0>();
-  mma_ready<sizeof(f13_8) / 4>(f13_8);
-  float f14_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
-  // %15 [%row, M] = add %14, %9
-  float f15_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
-  // store ws.Vt.adjoint0, %15
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
-  // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
-  u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  bar_sync(1, 512);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M13_17)}, {(base + M12_19)}, ((float*)(basep + M14)), {(base + M15)}, part * 1, part * 1 + 1, 4 + part);
+  float f21_20[8];
+  if (part == 0) put_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 1) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 2) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 3) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  take_part<8>(f21_20, ((float*)(basep + M16)), part, t);
+  bar_sync(1, 512);
+  // %23 [%col, K] = swap %22
+  // %25 [%row, M] = cumsum %20
+  // %26 [%row, M] = exp %25
+  float f25_21[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f26_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = m_exp(f25_21[i]);
+  // %27 [%row, M] = mul %26, %17
+  float f27_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_18[i]);
+  // %29 [%row, K] = contract[M] %27, %28
+  store_frag<1, 64, false>((base + M17_27), f27_23, part * 1);
+  bar_sync(1, 512);
+  u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M17_27));
   cp_wait<2>();
-  bar_sync(1, 256);
-  float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
-  float f17_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
-  bar_sync(1, 256);
-  // %18 [%row, M] = swap %17
-  // %20 [%row, M] = contract[V] %1, %19
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
+  team_sync(1, 512);
+  float f29_25[8];
+  mma_open(); mma<16, 4, 64, false, true>(f29_25, a27_24, (base + M5_28), part * 16); mma_commit();
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %30 [%row, K] = add %29, %24
+  mma_wait<0>();
+  mma_ready<sizeof(f29_25) / 4>(f29_25);
+  store_frag<1, 64, false>((base + M18_21), f21_20, part * 1);
+  bar_sync(1, 512);
+  u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M18_21));
+  float f30_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f30_27[i] = f29_25[i];
+  mma_open(); mma<16, 4, 64, true, false>(f30_27, a21_26, (base + M4_22), part * 16); mma_commit();
+  // %31 [] = 0.125
+  // %32 [%row, K] = mul %30, %31
+  mma_wait<0>();
+  mma_ready<sizeof(f30_27) / 4>(f30_27);
+  float f32_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = (f30_27[i] * 0.125f);
+  // store d_q, %32
+  store_frag<1, 64, false>((base + M19), f32_28, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  // %36 [%col, K] = swap %34
+  // %78 [%col, %row] = swap %21
+  // %79 [%row, K] = contract[%col] %78, %36
+  u32 a21_29[4][4]; load_as<4, 64, true>(a21_29, (base + M18_21));
   cp_wait<1>();
-  team_sync(1, 256);
-  float f20_17[16];
-  mma_open(); mma<32, 4, 64, false, true>(f20_17, a1_16, (base + M6_19), part * 32); mma_commit();
-  // %21 [M] = pick last %10
-  float v21_18 = 0.f;
-  if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
-  // %22 [M, %row] = sub %21, %10
-  bar_sync(1, 256);
-  float f10_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_19[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f22_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_20[i] = (((float*)(basep + M11_21))[(frag_col(i) + part * 32)] - f10_19[i]);
-  // %23 [M, %row] = exp %22
-  float f23_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_21[i] = m_exp(f22_20[i]);
-  // %24 [M, %row] = mul %23, %20
+  team_sync(1, 512);
+  float f79_30[8];
+  mma_open(); mma<16, 4, 64, true, true>(f79_30, a21_29, (base + M6_34), part * 16); mma_commit();
+  // %37 [%row, K] = mul %79, %31
   mma_wait<0>();
-  mma_ready<sizeof(f20_17) / 4>(f20_17);
-  float f24_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_22[i] = (f23_21[i] * f20_17[i]);
-  // %25 [M, %row] = add %24, %18
-  float f25_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_23[i] = (f24_22[i] + f17_15[i]);
-  // store ws.Vt.adjoint1, %25
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_23[i], f25_23[i + 1]); }
-  // %26 [%row, M] = mul %15, %16
-  float f16_24[16];
-  load_frag<2, 64, false>(f16_24, (base + M5_16), part * 2);
-  float f26_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_25[i] = (f15_12[i] * f16_24[i]);
-  // %27 [M, %row] = mul %25, %7
-  float f7_26[16];
-  load_frag<2, 64, false>(f7_26, (base + M2_7), part * 2);
-  float f27_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_27[i] = (f25_23[i] * f7_26[i]);
-  // %28 [M, %row] = mul %5, %27
-  float f28_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_28[i] = ((-1.f) * f27_27[i]);
-  // %29 [M, %row] = neg %28
-  float f29_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_29[i] = (-f28_28[i]);
-  // %30 [M] = contract[V] %12, %19
-  float v30_30 = 0.f;
-  if (const int i = t; i < 64) v30_30 = row_dot<64, 64>((base + M4_12), (base + M6_19), i);
-  // %31 [M] = exp %21
-  float v31_31 = 0.f;
-  if (const int i = t; i < 64) v31_31 = m_exp(v21_18);
-  // %32 [M] = mul %31, %30
-  float v32_32 = 0.f;
-  if (const int i = t; i < 64) v32_32 = (v31_31 * v30_30);
-  // %33 [M, %row] = mul %24, %7
-  float f33_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_33[i] = (f24_22[i] * f7_26[i]);
-  // %34 [M, %row] = mul %5, %33
-  float f34_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = ((-1.f) * f33_33[i]);
-  // %35 [M] = sum[%row] %34
-  col_sums_part<16>(((float*)(basep + M12)), f34_34, 64, part * 32);
-  bar_sync(1, 256);
-  float v35_35 = 0.f;
-  if (const int i = t; i < 64) v35_35 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
-  // %36 [M] = add %32, %35
-  float v36_36 = 0.f;
-  if (const int i = t; i < 64) v36_36 = (v32_32 + v35_35);
-  if (const int i = t; i < 64) ((float*)(basep + M13_36))[i] = v36_36;
-  // %37 [%row, M] = add %26, %29
-  float f37_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (f26_25[i] + f29_29[i]);
-  // %38 [%row, M] = cumsum reversed %37
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_37[i];
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M14)) + i, ((float*)(basep + M14)) + i, 72, i < 64);
-  // %39 [%row, M] = add %38, %36
-  bar_sync(1, 256);
-  float f38_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_38[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f39_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_39[i] = (f38_38[i] + ((float*)(basep + M13_36))[(frag_col(i) + part * 32)]);
-  // store ws.Vt.adjoint3, %39
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_39[i], f39_39[i + 1]); }
-  // %41 [%col, %row] = swap %40
-  // %42 [%col, V] = swap %0
-  // %44 [M, %row] = mul %23, %7
-  float f7_40[16];
-  load_frag<2, 64, false>(f7_40, (base + M2_7), part * 2);
-  float f44_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f23_21[i] * f7_40[i]);
-  // %45 [%row, V] = contract[M] %44, %19
-  store_frag<2, 64, false>((base + M15_44), f44_41, part * 2);
-  bar_sync(1, 256);
-  u32 a44_42[4][4]; load_as<4, 64, false>(a44_42, (base + M15_44));
-  float f45_43[16];
-  mma_open(); mma<32, 4, 64, true, true>(f45_43, a44_42, (base + M6_19), part * 32); mma_commit();
-  // %46 [%row, V] = mul %5, %45
+  mma_ready<sizeof(f79_30) / 4>(f79_30);
+  float f37_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_31[i] = (f79_30[i] * 0.125f);
+  // %38 [M] = pick last %25
+  float v38_32 = 0.f;
+  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M20_38))[i] = v38_32;
+  bar_sync(1, 512);
+  // %87 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M21), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %39 [M, %row] = sub %38, %25
+  float f25_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_33[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f39_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (((float*)(basep + M20_38))[(frag_col(i) + part * 16)] - f25_33[i]);
+  // %40 [M, %row] = exp %39
+  float f40_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = m_exp(f39_34[i]);
+  bar_sync(1, 512);
+  // %90 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M22), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %72 [%row, M] = load ws.Vt.adjoint1 row
+  array_load<64, 72, 512>((base + M23), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %41 [M, %row] = mul %40, %19
+  float f41_36[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_36[i] = (f40_35[i] * f19_6[i]);
+  // %43 [%row, K] = contract[M] %41, %42
+  // %44 [%row, K] = add %43, %37
+  store_frag<1, 64, false>((base + M24_41), f41_36, part * 1);
+  bar_sync(1, 512);
+  u32 a41_37[4][4]; load_as<4, 64, false>(a41_37, (base + M24_41));
+  cp_wait<3>();
+  team_sync(1, 512);
+  float f44_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_38[i] = f37_31[i];
+  mma_open(); mma<16, 4, 64, false, false>(f44_38, a41_37, (base + M7_42), part * 16); mma_commit();
+  // store d_k, %44
   mma_wait<0>();
-  mma_ready<sizeof(f45_43) / 4>(f45_43);
-  float f46_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = ((-1.f) * f45_43[i]);
-  // %43 [%row, V] = contract[%col] %41, %42
-  // %47 [%row, V] = add %46, %43
+  mma_ready<sizeof(f44_38) / 4>(f44_38);
+  store_frag<1, 64, false>((base + M25), f44_38, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  // %46 [%row, M] = contract[K] %34, %28
+  u32 a34_39[4][4]; load_as<4, 64, false>(a34_39, (base + M6_34));
+  float f46_40[8];
+  mma_open(); mma<16, 4, 64, true, true>(f46_40, a34_39, (base + M5_28), part * 16); mma_commit();
+  // %47 [%row, M] = mul %26, %31
+  float f47_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_41[i] = (f26_22[i] * 0.125f);
+  // %48 [%row, M] = mul %47, %46
+  mma_wait<0>();
+  mma_ready<sizeof(f46_40) / 4>(f46_40);
+  float f48_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_42[i] = (f47_41[i] * f46_40[i]);
+  // %49 [%row, %col] = contract[K] %34, %23
+  u32 a34_43[4][4]; load_as<4, 64, false>(a34_43, (base + M6_34));
+  float f49_44[8];
+  mma_open(); mma<16, 4, 64, false, true>(f49_44, a34_43, (base + M4_22), part * 16); mma_commit();
+  // %50 [%row, %col] = mask %49
+  mma_wait<0>();
+  mma_ready<sizeof(f49_44) / 4>(f49_44);
+  float f50_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_45[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_44[i] : 0.f);
+  // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
+  store_frag<1, 64, false>((base + M26_50), f50_45, part * 1);
+  bar_sync(1, 512);
+  u32 a50_47[4][4]; load_as<4, 64, false>(a50_47, (base + M26_50));
+  bar_sync(1, 512);
+  float whole_46[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_46, {a50_47}, (base + M12_19), ((float*)(basep + M14)), (base + M27), part * 1, 4 + part);
+  float f80_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_48[i] = whole_46[0][i];
+  bar_sync(1, 512);
+  // %52 [%row, M] = mul %80, %31
+  float f52_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_49[i] = (f80_48[i] * 0.125f);
+  // %53 [%row, M] = add %48, %52
+  float f53_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_50[i] = (f48_42[i] + f52_49[i]);
+  // %86 [%row, M] = chain %87, %3
+  cp_wait<2>();
+  bar_sync(1, 512);
+  float f87_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f87_51[i] = ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f86_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f86_52[i] = m_chain(f87_51[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  bar_sync(1, 512);
+  // %45 [%row, M] = load ws.Vt.adjoint3 row
+  array_load<64, 72, 512>((base + M28), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %85 [%row, M] = add %86, %5
+  float f85_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f85_53[i] = (f86_52[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %89 [%row, M] = sub %90, %8
+  cp_wait<2>();
+  bar_sync(1, 512);
+  float f90_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f90_54[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f89_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f89_55[i] = (f90_54[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %88 [%row, M] = exp %89
+  float f88_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f88_56[i] = m_exp(f89_55[i]);
+  // %84 [%row, M] = chain %85, %88
+  float f84_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f84_57[i] = m_chain(f85_53[i], f88_56[i]);
+  // %93 [%row, M] = less %90, %8
+  float f93_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f93_58[i] = (f90_54[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %92 [%row, M] = sub %1, %93
+  float f92_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f92_59[i] = (1.f - f93_58[i]);
+  // %91 [%row, M] = mul %12, %92
+  float f91_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f91_60[i] = (((float*)(basep + M11_12))[frag_row(i)] * f92_59[i]);
+  // %83 [%row, M] = add %84, %91
+  float f83_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f83_61[i] = (f84_57[i] + f91_60[i]);
+  // %82 [%row, M] = keep %83
+  float f82_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_62[i] = (frag_row(i) < length ? f83_61[i] : 0.f);
+  // %54 [%row, M] = mul %53, %82
+  float f54_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_63[i] = (f53_50[i] * f82_62[i]);
+  // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
+  u32 a50_65[4][4]; load_as<4, 64, true>(a50_65, (base + M26_50));
+  bar_sync(1, 512);
+  float whole_64[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_64, {a50_65}, (base + M13_17), ((float*)(basep + M14)), (base + M29), part * 1, 4 + part);
+  float f81_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_66[i] = whole_64[0][i];
+  bar_sync(1, 512);
+  // %55 [%col, M] = mul %81, %31
+  float f55_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_67[i] = (f81_66[i] * 0.125f);
+  // %56 [%row, M] = swap %55
+  // %57 [%row, M] = contract[K] %22, %42
+  u32 a22_68[4][4]; load_as<4, 64, false>(a22_68, (base + M4_22));
+  float f57_69[8];
+  mma_open(); mma<16, 4, 64, true, true>(f57_69, a22_68, (base + M7_42), part * 16); mma_commit();
+  // %58 [M, %row] = mul %40, %57
+  mma_wait<0>();
+  mma_ready<sizeof(f57_69) / 4>(f57_69);
+  float f58_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_70[i] = (f40_35[i] * f57_69[i]);
+  // %59 [M, %row] = add %58, %56
+  float f59_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_71[i] = (f58_70[i] + f55_67[i]);
+  // %60 [%row, M] = mul %19, %59
+  float f60_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_72[i] = (f19_6[i] * f59_71[i]);
+  // %65 [%row, M] = mul %19, %58
+  float f65_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_73[i] = (f19_6[i] * f58_70[i]);
+  // %66 [M] = sum[%row] %65
+  col_sums_part<8>(((float*)(basep + M30)), f65_73, 64, part * 16);
+  // %61 [%row, M] = neg %60
+  float f61_74[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_74[i] = (-f60_72[i]);
+  // %62 [M] = contract[K] %28, %42
+  float v62_75 = 0.f;
+  if (const int i = t; i < 64) v62_75 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  // %63 [M] = exp %38
+  float v63_76 = 0.f;
+  if (const int i = t; i < 64) v63_76 = m_exp(v38_32);
+  // %64 [M] = mul %63, %62
+  float v64_77 = 0.f;
+  if (const int i = t; i < 64) v64_77 = (v63_76 * v62_75);
+  // %68 [%row, M] = add %54, %61
+  float f68_78[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_78[i] = (f54_63[i] + f61_74[i]);
+  // %73 [%row, M] = add %72, %59
+  cp_wait<1>();
+  bar_sync(1, 512);
+  float f72_79[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_79[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_80[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_80[i] = (f72_79[i] + f59_71[i]);
+  // %74 [%row, M] = neg %73
+  float f74_81[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_81[i] = (-f73_80[i]);
+  // %75 [%row, M] = exp %20
+  float f20_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_82[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_83[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_83[i] = m_exp(f20_82[i]);
+  // %76 [%row, M] = mul %74, %75
+  float f76_84[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_84[i] = (f74_81[i] * f75_83[i]);
+  // %69 [%row, M] = cumsum reversed %68
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_78[i];
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M31)) + i, ((float*)(basep + M31)) + i, 72, i < 64);
+  float v66_85 = 0.f;
+  if (const int i = t; i < 64) v66_85 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  // %67 [M] = add %64, %66
+  float v67_86 = 0.f;
+  if (const int i = t; i < 64) v67_86 = (v64_77 + v66_85);
+  if (const int i = t; i < 64) ((float*)(basep + M32_67))[i] = v67_86;
+  // %70 [%row, M] = add %69, %67
+  bar_sync(1, 512);
+  float f69_87[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_87[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f70_88[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_88[i] = (f69_87[i] + ((float*)(basep + M32_67))[(frag_col(i) + part * 16)]);
+  // %71 [%row, M] = add %45, %70
   cp_wait<0>();
-  bar_sync(1, 256);
-  u32 a40_45[4][4]; load_as<4, 64, true>(a40_45, (base + M7_40));
-  float f47_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = f46_44[i];
-  mma_open(); mma<32, 4, 64, true, false>(f47_46, a40_45, (base + M0_0), part * 32); mma_commit();
-  // store d_v, %47
-  mma_wait<0>();
-  mma_ready<sizeof(f47_46) / 4>(f47_46);
-  store_frag<2, 64, false>((base + M16), f47_46, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  bar_sync(1, 512);
+  float f45_89[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_89[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f71_90[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_90[i] = (f45_89[i] + f70_88[i]);
+  // %77 [%row, M] = add %71, %76
+  float f77_91[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_91[i] = (f71_90[i] + f76_84[i]);
+  // store d_g, %77
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_91[i], f77_91[i + 1]); }
 }
 
-// What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Reads the tokens one at a time.
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r4_0[1];
-    float r7_2[1];
-    float r10_4[1];
-    float r14_6[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %15 [%row, M] = load ws.value37 row
-      tile_load<64, 1, 128>((to + L3_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %26 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L4_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v4_1 = r4_0[0];
-      const float v7_3 = r7_2[0];
-      if (const int i = t; i < 64) ((float*)(sp + L0_7))[i] = v7_3;
-      const float v10_5 = r10_4[0];
-      if (const int i = t; i < 64) ((float*)(sp + L1_10))[i] = v10_5;
-      const float v14_7 = r14_6[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_14))[i] = v14_7;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      // %3 [] = 1
-      // %5 [%row] = div %3, %4
-      float v5_8 = 0.f;
-      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
-      if (const int i = t; i < 64) ((float*)(sp + L5_5))[i] = v5_8;
-      // %23 [] = 0.125
-      bar_sync(1, 128);
-      bar_arrive(full + n % 3 * 8);
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
+  (void)lane, (void)warp, (void)block;
+  const int x_M = warp * 8;
+  const int x_K = lane * 2;
+  const int x_V = lane * 2;
+  // %0 [K, M] = load Kt
+  float t0[16];
+   {
+    const int odd = lane & 1;
+    float both[2][2][4];
+    UNROLL for (int q = 0; q < 2; ++q) UNROLL for (int c = 0; c < 2; ++c) { if (p_Kt != nullptr) ldn<4>(both[q][c], p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + (c + (q - odd) * 2)) * 64 + (x_M + odd * 4))); else zeron<4>(both[q][c]); }
+    UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int e = 0; e < 4; ++e) {
+      const float own = odd ? both[1][c][e] : both[0][c][e];
+      const float other = __shfl_xor_sync(~0u, odd ? both[0][c][e] : both[1][c][e], 1);
+      t0[((0 + e)) * 2 + c] = odd ? other : own, t0[((4 + e)) * 2 + c] = odd ? own : other;
     }
-    cp_wait<0>();
   }
-  else {
-    // %0 [K, M] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
+  // %1 [M, V] = load Vt
+  float t1[16];
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<2>(&t1[(i) * 2 + 0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<2>(&t1[(i) * 2 + 0]); }
+  float t2[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t0[(i) * 2 + j];
+  float t3[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t1[(i) * 2 + j];
+  // loop tokens with %2 [K, M] = %0, %3 [M, V] = %1
+   {
     #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %2 [%row, M] = load ws.Vt.adjoint0 row
-      // %9 [%row, M] = load ws.Kt.result0 row
-      // %6 [%row, M] = chain %2, %5
-      float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L5_5))[frag_col(i)]);
-      // %11 [%row, M] = sub %9, %10
-      float f9_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f9_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L1_10))[frag_col(i)]);
-      // %8 [%row, M] = add %6, %7
-      float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L0_7))[frag_col(i)]);
-      // %12 [%row, M] = exp %11
-      float f12_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
-      // %16 [%row, M] = sub %3, %15
-      float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L3_15), 0);
-      float f16_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
-      // %20 [%row, M] = load g row
-      // %13 [%row, M] = chain %8, %12
-      float f13_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
-      // %17 [%row, M] = mul %14, %16
-      float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L2_14))[frag_col(i)] * f16_9[i]);
-      // %21 [%row, M] = cumsum %20
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      bar_sync(2, 128);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %18 [%row, M] = add %13, %17
-      float f18_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
-      // %22 [%row, M] = exp %21
-      bar_sync(2, 128);
-      float f21_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f22_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
-      // %28 [M] = pick last %21
-      if (const int i = t; i < 64) ((float*)(basep + W1_28))[i] = ((float*)(basep + W0))[4536 + i];
-      // %19 [%row, M] = keep %18
-      float f19_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
-      if (length < 64) {
-        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
-      }
-      // %24 [%row, M] = mul %22, %23
-      float f24_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
-      // %29 [M] = exp %28
-      if (const int i = t; i < 64) ((float*)(basep + W2_29))[i] = m_exp(((float*)(basep + W1_28))[i]);
-      // %25 [%row, M] = mul %24, %19
-      float f25_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
-      // %30 [M, K] = mul %29, %1
-      bar_sync(2, 128);
-      float f30_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W2_29))[frag_row(i)] * f1_1[i]);
-      // %27 [K, M] = contract[%row] %26, %25
-      // %31 [M, K] = add %30, %27
-      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
-      float f31_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L4_26)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f31_20) / 4>(f31_20);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
-      bar_arrive(empty + n % 3 * 8);
+    for (int n = 0; n < (walk_end - walk_first); ++n) {
+      const int token = walk_first + n;
+      // %4 [M] = load g one
+      float t4[8];
+      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + (i64)token * s_g.token + (i64)head * s_g.head + (x_M + c * 4));
+      // %5 [M] = exp %4
+      float t5[8];
+      UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
+      // %6 [M] = expm1 %4
+      float t6[8];
+      UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t4[i]);
+      // %7 [] = 0.5
+      float t7[1];
+      t7[0] = 0.5f;
+      // %8 [] = 1
+      float t8[1];
+      t8[0] = 1.f;
+      // %9 [M] = add %8, %6
+      float t9[8];
+      UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[0] + t6[i]);
+      // %10 [M] = less %7, %9
+      float t10[8];
+      UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t7[0] < t9[i] ? 1.f : 0.f);
+      // %11 [M] = mul %10, %6
+      float t11[8];
+      UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t6[i]);
+      // %12 [M] = sub %8, %10
+      float t12[8];
+      UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t8[0] - t10[i]);
+      // %13 [M] = mul %12, %5
+      float t13[8];
+      UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t5[i]);
+      // %14 [M] = add %11, %13
+      float t14[8];
+      UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t11[i] + t13[i]);
+      // %15 [M, K] = mul %14, %2
+      float t15[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[i] * t2[(i) * 2 + j]);
+      // %16 [M, K] = mul %10, %2
+      float t16[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t10[i] * t2[(i) * 2 + j]);
+      // %18 [K] = load k one
+      float t18[2];
+      ldn<2>(&t18[0], p_k + (i64)token * s_k.token + (i64)head * s_k.head + x_K);
+      // %19 [M] = neg %6
+      float t19[8];
+      UNROLL for (int i = 0; i < 8; ++i) t19[i] = (-t6[i]);
+      // %20 [K, M] = mul %18, %19
+      float t20[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t18[j] * t19[i]);
+      // %21 [M, K] = add %15, %20
+      float t21[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t15[(i) * 2 + j] + t20[(i) * 2 + j]);
+      // %22 [M, K] = add %16, %21
+      float t22[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t22[(i) * 2 + j] = (t16[(i) * 2 + j] + t21[(i) * 2 + j]);
+      // %23 [M, V] = mul %14, %3
+      float t23[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t23[(i) * 2 + j] = (t14[i] * t3[(i) * 2 + j]);
+      // %24 [M, V] = mul %10, %3
+      float t24[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t24[(i) * 2 + j] = (t10[i] * t3[(i) * 2 + j]);
+      // %26 [V] = load v one
+      float t26[2];
+      ldn<2>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
+      // %27 [M, V] = mul %19, %26
+      float t27[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t27[(i) * 2 + j] = (t19[i] * t26[j]);
+      // %28 [M, V] = add %23, %27
+      float t28[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t28[(i) * 2 + j] = (t23[(i) * 2 + j] + t27[(i) * 2 + j]);
+      // %29 [M, V] = add %24, %28
+      float t29[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t29[(i) * 2 + j] = (t24[(i) * 2 + j] + t28[(i) * 2 + j]);
+      // %30 [K] = load q one
+      float t30[2];
+      ldn<2>(&t30[0], p_q + (i64)token * s_q.token + (i64)head * s_q.head + x_K);
+      // %31 [] = 0.125
+      float t31[1];
+      t31[0] = 0.125f;
+      // %32 [K] = mul %30, %31
+      float t32[2];
+      UNROLL for (int j = 0; j < 2; ++j) t32[j] = (t30[j] * t31[0]);
+      // %33 [M] = contract[K] %32, %22
+      float t33[8];
+      UNROLL for (int i = 0; i < 8; ++i) t33[i] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t33[i] = t33[i] + t32[j] * t22[(i) * 2 + j];
+      UNROLL for (int i = 0; i < 8; ++i) t33[i] = lanes_fold(t33[i], [](float x, float y) { return fold_sum(x, y); });
+      // %34 [] = max[M] %33
+      float t34[1];
+      t34[0] = __int_as_float(0xff800000);
+      UNROLL for (int i = 0; i < 8; ++i) t34[0] = max_nan(t34[0], t33[i]);
+      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t34[0];
+      __syncthreads();
+      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = max_nan(x, (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]); t34[0] = x; }
+      // %35 [M] = sub %33, %34
+      float t35[8];
+      UNROLL for (int i = 0; i < 8; ++i) t35[i] = (t33[i] - t34[0]);
+      // %36 [M] = exp %35
+      float t36[8];
+      UNROLL for (int i = 0; i < 8; ++i) t36[i] = m_exp(t35[i]);
+      // %37 [] = sum[M] %36
+      float t37[1];
+      t37[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t37[0] = t37[0] + t36[i];
+      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t37[0];
+      __syncthreads();
+      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t37[0] = x; }
+      // %38 [] = div %8, %37
+      float t38[1];
+      t38[0] = m_div(t8[0], t37[0]);
+      // %39 [M] = mul %36, %38
+      float t39[8];
+      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t36[i] * t38[0]);
+      // %40 [V] = contract[M] %39, %29
+      float t40[2];
+      UNROLL for (int j = 0; j < 2; ++j) t40[j] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t40[j] = t40[j] + t39[i] * t29[(i) * 2 + j];
+      UNROLL for (int j = 0; j < 2; ++j) (sm + 1024 + (n & 1) * 512)[(warp * 2 + j) * 32 + lane] = t40[j];
+      __syncthreads();
+      UNROLL for (int j = 0; j < 2; ++j) { float x = (sm + 1024 + (n & 1) * 512)[(0 * 2 + j) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 512)[(s * 2 + j) * 32 + lane]; t40[j] = x; }
+      // store o, %40
+      if (warp == 0) { const float v[] = {t40[0], t40[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_V, v); }
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t22[(i) * 2 + j];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t29[(i) * 2 + j];
     }
-    // store ws.Kt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
+  // store final.Kt, %2
+   {
+    const int odd = lane & 1;
+    float both[2][2][4];
+    UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int e = 0; e < 4; ++e) {
+      const float own = odd ? t2[((4 + e)) * 2 + c] : t2[((0 + e)) * 2 + c], other = __shfl_xor_sync(~0u, odd ? t2[((0 + e)) * 2 + c] : t2[((4 + e)) * 2 + c], 1);
+      both[0][c][e] = odd ? other : own, both[1][c][e] = odd ? own : other;
+    }
+    UNROLL for (int q = 0; q < 2; ++q) UNROLL for (int c = 0; c < 2; ++c) if (p_final_Kt != nullptr) stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + (c + (q - odd) * 2)) * 64 + (x_M + odd * 4)), both[q][c]);
+  }
+  // store final.Vt, %3
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) { const float v[] = {t3[(i) * 2 + 0], t3[(i) * 2 + 1]}; stn<2>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), v); }
 }

@@ -349,6 +349,182 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
   }
 }
 
+// Carries Kt from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 35840, stage0 = base + 35840, full = base + 220160, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    bar_sync(1, 128);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 61440; (void)to;
+      // %2 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %5 [%row, K] = load q row
+      // %6 [%row, K] = load k row
+      cp_commit();
+      if (t == 96) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L1_5, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_6, m_k, 0, head, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 61440; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      if (length < 64) {
+        tile_clear<64, 1>((sa + L1_5), length, t);
+        tile_clear<64, 1>((sa + L2_6), length, t);
+        proxy_fence();
+      }
+      bar_sync(1, 128);
+      // %7 [%col, K] = swap %6
+      // %8 [%row, %col] = contract[K] %5, %7
+      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
+      float f8_1[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2_6)); mma_commit();
+      // %9 [%row, %col] = mask %8
+      mma_wait<0>();
+      mma_ready<sizeof(f8_1) / 4>(f8_1);
+      float f9_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
+      store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
+      // %10 [] = 0.125
+      // %14 [%row, M] = cumsum %2
+      bar_sync(1, 128);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, M] = load ws.Kt.entry, whole Kt
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 61440; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // %13 [%row, M] = contract[K] %5, %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f13_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
+      // %19 [M] = pick last %14
+      if (const int i = t; i < 64) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
+      // %3 [%row, M] = expm1 %2
+      float f2_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
+      float f3_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
+      // %20 [M, %row] = sub %19, %14
+      bar_sync(2, 128);
+      float f14_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
+      float f20_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0_19))[frag_row(i)] - f14_6[i]);
+      // %4 [%row, M] = neg %3
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
+      // %21 [M, %row] = exp %20
+      float f21_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
+      // %24 [M] = exp %19
+      if (const int i = t; i < 64) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
+      // %22 [M, %row] = mul %21, %4
+      float f22_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
+      // %25 [M, K] = mul %24, %1
+      bar_sync(2, 128);
+      float f25_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
+      // %23 [K, M] = contract[%row] %6, %22
+      // %26 [M, K] = add %25, %23
+      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
+      float f26_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
+      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2_6)); mma_commit();
+      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
+      store_frag<4, 64, true>((base + W2), f4_8, 0);
+      bar_sync(2, 128);
+      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
+      float f27_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
+      bar_sync(2, 128);
+      // %12 [%row, M] = mul %27, %10
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
+      bar_sync(2, 128);
+      float f27_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
+      float f12_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      // %15 [%row, M] = exp %14
+      float f15_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      // %16 [%row, M] = mul %15, %10
+      float f16_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
+      // %17 [%row, M] = mul %16, %13
+      mma_wait<1>();
+      mma_ready<sizeof(f13_3) / 4>(f13_3);
+      float f17_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      // %18 [%row, M] = add %17, %12
+      float f18_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f26_13) / 4>(f26_13);
+      // store ws.Kt.result0, %18
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store final.Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Kt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
 // The state of Vt at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, f32* __restrict__ p_ws_Vt_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -955,164 +1131,4 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
       }
     }
   }
-}
-
-// Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
-  (void)lane, (void)warp, (void)block;
-  const int x_M = warp * 8;
-  const int x_K = lane * 2;
-  const int x_V = lane * 2;
-  // %0 [K, M] = load Kt
-  float t0[16];
-  UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int p = 0; p < 2; ++p) { float v[4]; if (p_Kt != nullptr) ldn<4>(v, p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + p * 4))); else zeron<4>(v); UNROLL for (int e = 0; e < 4; ++e) t0[((p * 4 + e)) * 2 + c] = v[e]; }
-  // %1 [M, V] = load Vt
-  float t1[16];
-  UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<2>(&t1[(i) * 2 + 0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<2>(&t1[(i) * 2 + 0]); }
-  float t2[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t0[(i) * 2 + j];
-  float t3[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t1[(i) * 2 + j];
-  // loop tokens with %2 [K, M] = %0, %3 [M, V] = %1
-   {
-    #pragma unroll 1
-    for (int n = 0; n < (walk_end - walk_first); ++n) {
-      const int token = walk_first + n;
-      // %4 [M] = load g one
-      float t4[8];
-      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + (i64)token * s_g.token + (i64)head * s_g.head + (x_M + c * 4));
-      // %5 [M] = exp %4
-      float t5[8];
-      UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
-      // %6 [M] = expm1 %4
-      float t6[8];
-      UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t4[i]);
-      // %7 [] = 0.5
-      float t7[1];
-      t7[0] = 0.5f;
-      // %8 [] = 1
-      float t8[1];
-      t8[0] = 1.f;
-      // %9 [M] = add %8, %6
-      float t9[8];
-      UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[0] + t6[i]);
-      // %10 [M] = less %7, %9
-      float t10[8];
-      UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t7[0] < t9[i] ? 1.f : 0.f);
-      // %11 [M] = mul %10, %6
-      float t11[8];
-      UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t6[i]);
-      // %12 [M] = sub %8, %10
-      float t12[8];
-      UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t8[0] - t10[i]);
-      // %13 [M] = mul %12, %5
-      float t13[8];
-      UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t5[i]);
-      // %14 [M] = add %11, %13
-      float t14[8];
-      UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t11[i] + t13[i]);
-      // %15 [M, K] = mul %14, %2
-      float t15[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[i] * t2[(i) * 2 + j]);
-      // %16 [M, K] = mul %10, %2
-      float t16[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t10[i] * t2[(i) * 2 + j]);
-      // %18 [K] = load k one
-      float t18[2];
-      ldn<2>(&t18[0], p_k + (i64)token * s_k.token + (i64)head * s_k.head + x_K);
-      // %19 [M] = neg %6
-      float t19[8];
-      UNROLL for (int i = 0; i < 8; ++i) t19[i] = (-t6[i]);
-      // %20 [K, M] = mul %18, %19
-      float t20[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t18[j] * t19[i]);
-      // %21 [M, K] = add %15, %20
-      float t21[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t15[(i) * 2 + j] + t20[(i) * 2 + j]);
-      // %22 [M, K] = add %16, %21
-      float t22[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t22[(i) * 2 + j] = (t16[(i) * 2 + j] + t21[(i) * 2 + j]);
-      // %23 [M, V] = mul %14, %3
-      float t23[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t23[(i) * 2 + j] = (t14[i] * t3[(i) * 2 + j]);
-      // %24 [M, V] = mul %10, %3
-      float t24[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t24[(i) * 2 + j] = (t10[i] * t3[(i) * 2 + j]);
-      // %26 [V] = load v one
-      float t26[2];
-      ldn<2>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
-      // %27 [M, V] = mul %19, %26
-      float t27[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t27[(i) * 2 + j] = (t19[i] * t26[j]);
-      // %28 [M, V] = add %23, %27
-      float t28[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t28[(i) * 2 + j] = (t23[(i) * 2 + j] + t27[(i) * 2 + j]);
-      // %29 [M, V] = add %24, %28
-      float t29[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t29[(i) * 2 + j] = (t24[(i) * 2 + j] + t28[(i) * 2 + j]);
-      // %30 [K] = load q one
-      float t30[2];
-      ldn<2>(&t30[0], p_q + (i64)token * s_q.token + (i64)head * s_q.head + x_K);
-      // %31 [] = 0.125
-      float t31[1];
-      t31[0] = 0.125f;
-      // %32 [K] = mul %30, %31
-      float t32[2];
-      UNROLL for (int j = 0; j < 2; ++j) t32[j] = (t30[j] * t31[0]);
-      // %33 [M] = contract[K] %32, %22
-      float t33[8];
-      UNROLL for (int i = 0; i < 8; ++i) t33[i] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t33[i] = t33[i] + t32[j] * t22[(i) * 2 + j];
-      UNROLL for (int i = 0; i < 8; ++i) t33[i] = lanes_fold(t33[i], [](float x, float y) { return fold_sum(x, y); });
-      // %34 [] = max[M] %33
-      float t34[1];
-      t34[0] = __int_as_float(0xff800000);
-      UNROLL for (int i = 0; i < 8; ++i) t34[0] = max_nan(t34[0], t33[i]);
-      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t34[0];
-      __syncthreads();
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = max_nan(x, (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]); t34[0] = x; }
-      // %35 [M] = sub %33, %34
-      float t35[8];
-      UNROLL for (int i = 0; i < 8; ++i) t35[i] = (t33[i] - t34[0]);
-      // %36 [M] = exp %35
-      float t36[8];
-      UNROLL for (int i = 0; i < 8; ++i) t36[i] = m_exp(t35[i]);
-      // %37 [] = sum[M] %36
-      float t37[1];
-      t37[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t37[0] = t37[0] + t36[i];
-      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t37[0];
-      __syncthreads();
-      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t37[0] = x; }
-      // %38 [] = div %8, %37
-      float t38[1];
-      t38[0] = m_div(t8[0], t37[0]);
-      // %39 [M] = mul %36, %38
-      float t39[8];
-      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t36[i] * t38[0]);
-      // %40 [V] = contract[M] %39, %29
-      float t40[2];
-      UNROLL for (int j = 0; j < 2; ++j) t40[j] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t40[j] = t40[j] + t39[i] * t29[(i) * 2 + j];
-      UNROLL for (int j = 0; j < 2; ++j) (sm + 1024 + (n & 1) * 512)[(warp * 2 + j) * 32 + lane] = t40[j];
-      __syncthreads();
-      UNROLL for (int j = 0; j < 2; ++j) { float x = (sm + 1024 + (n & 1) * 512)[(0 * 2 + j) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 512)[(s * 2 + j) * 32 + lane]; t40[j] = x; }
-      // store o, %40
-      if (warp == 0) { const float v[] = {t40[0], t40[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_V, v); }
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t22[(i) * 2 + j];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t29[(i) * 2 + j];
-    }
-  }
-  // store final.Kt, %2
-  UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int p = 0; p < 2; ++p) { const float v[] = {t2[((p * 4 + 0)) * 2 + c], t2[((p * 4 + 1)) * 2 + c], t2[((p * 4 + 2)) * 2 + c], t2[((p * 4 + 3)) * 2 + c]}; if (p_final_Kt != nullptr) stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + p * 4)), v); }
-  // store final.Vt, %3
-  UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) { const float v[] = {t3[(i) * 2 + 0], t3[(i) * 2 + 1]}; stn<2>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), v); }
 }

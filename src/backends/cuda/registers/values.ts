@@ -8,6 +8,7 @@ import type { Code } from '../code.js';
 import { cellPointer, elementType, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { usesOf, type Uses } from '../uses.js';
 import { axisName, type Group, type Layout } from './layout.js';
+import { loadPairs, sharesSectors, storePairs } from './pairs.js';
 
 /**
  * Writes a kernel whose tiles lie in registers: tile 5 is `float t5[rows * columns]`, a thread's elements along its warp axis and its lane
@@ -142,7 +143,7 @@ export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {
 }
 
 /** How a thread reaches the elements it holds of a buffer. */
-interface Access {
+export interface Access {
   readonly axes: readonly Axis[];
   readonly rows: number;
   readonly columns: number;
@@ -229,6 +230,7 @@ export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void 
     return;
   }
   const down = downColumns(w, buffer, a, place);
+  if (down > 1 && sharesSectors(w, a, down)) return loadPairs(w, tile, a, sourcePresence(source));
   if (down > 1) {
     overColumns(w, a, down, (i) => {
       const there = sourcePresence(source);
@@ -317,6 +319,9 @@ export function storeText(w: Writer, name: string, value: TileId, place: Place):
   if (!lanes.some(covered) && layout.lanes > 1) firsts.push('lane == 0');
   if (!layout.groups.some((group) => group.role === 'warp' && covered(group)) && layout.threads > layout.lanes) firsts.push('warp == 0');
   const down = downColumns(w, bufferNamed(w.cx.module, name), a, place);
+  if (down > 1 && sharesSectors(w, a, down)) {
+    return storePairs(w, value, a, [...new Set(firsts), a.guard('0', '0')].filter((text) => text !== '').join(' && '));
+  }
   if (down > 1) {
     const values = Array.from({ length: down }, (_, e) => w.at(value, `(p * ${down} + ${e})`, 'c')).join(', ');
     const guard = [...new Set(firsts), a.guard(`p * ${down}`, 'c')].filter((text) => text !== '').join(' && ');

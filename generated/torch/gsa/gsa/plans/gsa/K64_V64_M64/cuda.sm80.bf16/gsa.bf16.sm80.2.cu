@@ -6,8 +6,795 @@ constexpr int kChunk = 64;
 #include "prelude.cuh"
 typedef bf16 io;
 
+// Carries Kt from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 35840, stage0 = base + 35840, full = base + 158720, empty = full + 16, landed = empty + 16;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (half >= 1) {
+    bar_sync(1, 128);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 2 * 61440; (void)to;
+      // %2 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %5 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      // %6 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L2_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      cp_wait<0>();
+      team_sync(1);
+      // %7 [%col, K] = swap %6
+      // %8 [%row, %col] = contract[K] %5, %7
+      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
+      float f8_1[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2_6)); mma_commit();
+      // %9 [%row, %col] = mask %8
+      mma_wait<0>();
+      mma_ready<sizeof(f8_1) / 4>(f8_1);
+      float f9_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
+      store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
+      // %10 [] = 0.125
+      // %14 [%row, M] = cumsum %2
+      team_sync(1);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, M] = load ws.Kt.entry, whole Kt
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 2 * 0; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
+      // %13 [%row, M] = contract[K] %5, %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f13_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
+      // %19 [M] = pick last %14
+      if (const int i = t; i < 64) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
+      // %3 [%row, M] = expm1 %2
+      float f2_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
+      float f3_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
+      // %20 [M, %row] = sub %19, %14
+      bar_sync(2, 128);
+      float f14_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
+      float f20_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0_19))[frag_row(i)] - f14_6[i]);
+      // %4 [%row, M] = neg %3
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
+      // %21 [M, %row] = exp %20
+      float f21_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
+      // %24 [M] = exp %19
+      if (const int i = t; i < 64) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
+      // %22 [M, %row] = mul %21, %4
+      float f22_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
+      // %25 [M, K] = mul %24, %1
+      bar_sync(2, 128);
+      float f25_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
+      // %23 [K, M] = contract[%row] %6, %22
+      // %26 [M, K] = add %25, %23
+      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
+      float f26_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
+      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2_6)); mma_commit();
+      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
+      store_frag<4, 64, true>((base + W2), f4_8, 0);
+      bar_sync(2, 128);
+      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
+      float f27_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
+      bar_sync(2, 128);
+      // %12 [%row, M] = mul %27, %10
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
+      bar_sync(2, 128);
+      float f27_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
+      float f12_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      // %15 [%row, M] = exp %14
+      float f15_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      // %16 [%row, M] = mul %15, %10
+      float f16_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
+      // %17 [%row, M] = mul %16, %13
+      mma_wait<1>();
+      mma_ready<sizeof(f13_3) / 4>(f13_3);
+      float f17_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      // %18 [%row, M] = add %17, %12
+      float f18_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f26_13) / 4>(f26_13);
+      // store ws.Kt.result0, %18
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
+      bar_arrive(empty + n % 2 * 8);
+    }
+    // store final.Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Kt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// Scores, solves and pointwise values of the chunks of Vt.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M13 = 18432, M8_13 = 36864, M9 = 45056, M10_17 = 53248, M11 = 61440, M12 = 45056, M14 = 0, M2 = 36864, M6 = 36864, M4_2 = 69632, M5_6 = 37376, M7_11 = 53248;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %5 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %6 [%row] = max[M] %5
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f5_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f5_0);
+  // %1 [%row, M] = cumsum %0
+  cp_wait<0>();
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
+  float v6_3 = 0.f;
+  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
+  // %7 [%row, M] = sub %5, %6
+  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_3;
+  bar_sync(1, 256);
+  float f7_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_0[i] - ((float*)(basep + M5_6))[frag_row(i)]);
+  // %8 [%row, M] = exp %7
+  float f8_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = m_exp(f7_4[i]);
+  // %9 [%row] = sum[M] %8
+  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_5);
+  // %10 [] = 1
+  bar_sync(1, 256);
+  float v9_6 = 0.f;
+  if (const int i = t; i < 64) v9_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
+  // %11 [%row] = div %10, %9
+  float v11_7 = 0.f;
+  if (const int i = t; i < 64) v11_7 = m_div(1.f, v9_6);
+  if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_7;
+  // %4 [%row, M] = exp %1
+  float f1_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f4_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_9[i] = m_exp(f1_8[i]);
+  // %12 [%row, M] = mul %8, %11
+  bar_sync(1, 256);
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_5[i] * ((float*)(basep + M7_11))[frag_row(i)]);
+  // %13 [%row, M] = keep %12
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f12_10[i] : 0.f);
+  store_frag<2, 64, false>((base + M8_13), f13_11, part * 2);
+  // %14 [%row, M] = mul %4, %13
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_9[i] * f13_11[i]);
+  // store ws.Vt.read0, %14
+  store_frag<2, 64, false>((base + M9), f14_12, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  // %18 [] = -1
+  // %15 [M, %row] = sub %2, %1
+  float f15_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_8[i]);
+  // %16 [M, %row] = exp %15
+  float f16_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = m_exp(f15_13[i]);
+  // %19 [M, %row] = mul %16, %18
+  float f19_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_15[i] = (f16_14[i] * (-1.f));
+  // %17 [%row, M] = expm1 %0
+  float f0_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
+  store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
+  // %20 [M, %row] = mul %19, %17
+  float f20_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_15[i] * f17_17[i]);
+  // store ws.Vt.col0, %20
+  store_frag<2, 64, false>((base + M11), f20_18, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  // %21 [%row, %col] = dscore[M] %13, %17 by %0
+  bar_sync(1, 256);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M3)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
+  float f21_20[16];
+  if (part == 0) put_whole(((float*)(basep + M13)), whole_19[0], t);
+  bar_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M13)), whole_19[0], t);
+  bar_sync(1, 256);
+  take_part<16>(f21_20, ((float*)(basep + M13)), part, t);
+  bar_sync(1, 256);
+  // %22 [%row, %col] = mul %18, %21
+  float f22_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
+  // store ws.Vt.score0_0, %22
+  store_frag<2, 64, false>((base + M14), f22_21, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
+}
+
+// The cotangent of Vt at every segment's end.
+extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __restrict__ p_d_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local_cotangent, f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_M_V = block * 1024 + lane * 4;
+  const int i_M = x_M_V / 64;
+  const int i_V = x_M_V % 64;
+  // %0 [M, V] = load d_final.Vt
+  float t0[4];
+  { if (p_d_final_Vt != nullptr) ldn<4>(&t0[0], p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [M, V] = %0
+   {
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
+      raw4[p][0] = few<4>(p_ws_Vt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Vt.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [M, V] = load ws.Vt.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // store ws.Vt.entry_cotangent, %1
+        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
+        // %3 [M, V] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [M, V] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+}
+
+// Gradients of what the scan of Kt reads.
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M28 = 18432, M31 = 0, M16 = 18432, M0_18 = 55296, M4_22 = 92160, M5_28 = 100352, M6_34 = 108544, M7_42 = 116736, M12_19 = 124928, M13_17 = 133120, M15 = 55296, M17_27 = 18432, M18_21 = 18432, M19 = 26624, M24_41 = 141312, M25 = 141312, M26_50 = 149504, M27 = 108544, M29 = 55296, M30 = 63488, M8_3 = 157696, M9_5 = 157952, M10_8 = 158208, M11_12 = 158464, M20_38 = 55296, M32_67 = 36864;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  // %18 [%row, M] = load ws.value3 row
+  tile_load<64, 1, 512>((base + M0_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %20 [%row, M] = load g row
+  array_load<64, 72, 512>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %22 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M4_22), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %28 [K, M] = load ws.Kt.states
+  tile_load<64, 1, 512>((base + M5_28), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %34 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M6_34), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %42 [K, M] = load ws.Kt.cotangents
+  tile_load<64, 1, 512>((base + M7_42), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %1 [] = 1
+  // %2 [%row] = load ws.value14 row
+  // %3 [%row] = div %1, %2
+  float v3_4 = 0.f;
+  if (const int i = t; i < 64) v3_4 = m_div(1.f, asked2_0);
+  if (const int i = t; i < 64) ((float*)(basep + M8_3))[i] = v3_4;
+  // %5 [%row] = load ws.value30 row
+  if (const int i = t; i < 64) ((float*)(basep + M9_5))[i] = asked5_1;
+  // %8 [%row] = load ws.value11 row
+  if (const int i = t; i < 64) ((float*)(basep + M10_8))[i] = asked8_2;
+  // %12 [%row] = load ws.value36 row
+  if (const int i = t; i < 64) ((float*)(basep + M11_12))[i] = asked12_3;
+  // %19 [%row, M] = neg %18
+  cp_wait<7>();
+  bar_sync(1, 512);
+  float f18_5[8];
+  load_frag<1, 64, false>(f18_5, (base + M0_18), part * 1);
+  float f19_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_6[i] = (-f18_5[i]);
+  store_frag<1, 64, false>((base + M12_19), f19_6, part * 1);
+  // %4 [%row, M] = chain %0, %3
+  cp_wait<6>();
+  bar_sync(1, 512);
+  float f0_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f0_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f4_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f4_8[i] = m_chain(f0_7[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  // %6 [%row, M] = add %4, %5
+  float f6_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f6_9[i] = (f4_8[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %9 [%row, M] = sub %7, %8
+  cp_wait<5>();
+  bar_sync(1, 512);
+  float f7_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f7_10[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f9_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_11[i] = (f7_10[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %10 [%row, M] = exp %9
+  float f10_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_12[i] = m_exp(f9_11[i]);
+  // %11 [%row, M] = chain %6, %10
+  float f11_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f11_13[i] = m_chain(f6_9[i], f10_12[i]);
+  // %13 [%row, M] = less %7, %8
+  float f13_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_14[i] = (f7_10[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %14 [%row, M] = sub %1, %13
+  float f14_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_15[i] = (1.f - f13_14[i]);
+  // %15 [%row, M] = mul %12, %14
+  float f15_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f15_16[i] = (((float*)(basep + M11_12))[frag_row(i)] * f14_15[i]);
+  // %16 [%row, M] = add %11, %15
+  float f16_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_17[i] = (f11_13[i] + f15_16[i]);
+  // %17 [%row, M] = keep %16
+  float f17_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_18[i] = (frag_row(i) < length ? f16_17[i] : 0.f);
+  store_frag<1, 64, false>((base + M13_17), f17_18, part * 1);
+  // %21 [%row, %col] = dscore[M] %17, %19 by %20
+  cp_wait<4>();
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  bar_sync(1, 512);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M13_17)}, {(base + M12_19)}, ((float*)(basep + M14)), {(base + M15)}, part * 1, part * 1 + 1, 4 + part);
+  float f21_20[8];
+  if (part == 0) put_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 1) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 2) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 3) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  take_part<8>(f21_20, ((float*)(basep + M16)), part, t);
+  bar_sync(1, 512);
+  // %23 [%col, K] = swap %22
+  // %25 [%row, M] = cumsum %20
+  // %26 [%row, M] = exp %25
+  float f25_21[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f26_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = m_exp(f25_21[i]);
+  // %27 [%row, M] = mul %26, %17
+  float f27_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_18[i]);
+  // %29 [%row, K] = contract[M] %27, %28
+  store_frag<1, 64, false>((base + M17_27), f27_23, part * 1);
+  bar_sync(1, 512);
+  u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M17_27));
+  cp_wait<2>();
+  team_sync(1, 512);
+  float f29_25[8];
+  mma_open(); mma<16, 4, 64, false, true>(f29_25, a27_24, (base + M5_28), part * 16); mma_commit();
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %30 [%row, K] = add %29, %24
+  mma_wait<0>();
+  mma_ready<sizeof(f29_25) / 4>(f29_25);
+  store_frag<1, 64, false>((base + M18_21), f21_20, part * 1);
+  bar_sync(1, 512);
+  u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M18_21));
+  float f30_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f30_27[i] = f29_25[i];
+  mma_open(); mma<16, 4, 64, true, false>(f30_27, a21_26, (base + M4_22), part * 16); mma_commit();
+  // %31 [] = 0.125
+  // %32 [%row, K] = mul %30, %31
+  mma_wait<0>();
+  mma_ready<sizeof(f30_27) / 4>(f30_27);
+  float f32_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = (f30_27[i] * 0.125f);
+  // store d_q, %32
+  store_frag<1, 64, false>((base + M19), f32_28, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  // %36 [%col, K] = swap %34
+  // %78 [%col, %row] = swap %21
+  // %79 [%row, K] = contract[%col] %78, %36
+  u32 a21_29[4][4]; load_as<4, 64, true>(a21_29, (base + M18_21));
+  cp_wait<1>();
+  team_sync(1, 512);
+  float f79_30[8];
+  mma_open(); mma<16, 4, 64, true, true>(f79_30, a21_29, (base + M6_34), part * 16); mma_commit();
+  // %37 [%row, K] = mul %79, %31
+  mma_wait<0>();
+  mma_ready<sizeof(f79_30) / 4>(f79_30);
+  float f37_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_31[i] = (f79_30[i] * 0.125f);
+  // %38 [M] = pick last %25
+  float v38_32 = 0.f;
+  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M20_38))[i] = v38_32;
+  bar_sync(1, 512);
+  // %87 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M21), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %39 [M, %row] = sub %38, %25
+  float f25_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_33[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f39_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (((float*)(basep + M20_38))[(frag_col(i) + part * 16)] - f25_33[i]);
+  // %40 [M, %row] = exp %39
+  float f40_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = m_exp(f39_34[i]);
+  bar_sync(1, 512);
+  // %90 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M22), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %72 [%row, M] = load ws.Vt.adjoint1 row
+  array_load<64, 72, 512>((base + M23), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %41 [M, %row] = mul %40, %19
+  float f41_36[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_36[i] = (f40_35[i] * f19_6[i]);
+  // %43 [%row, K] = contract[M] %41, %42
+  // %44 [%row, K] = add %43, %37
+  store_frag<1, 64, false>((base + M24_41), f41_36, part * 1);
+  bar_sync(1, 512);
+  u32 a41_37[4][4]; load_as<4, 64, false>(a41_37, (base + M24_41));
+  cp_wait<3>();
+  team_sync(1, 512);
+  float f44_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_38[i] = f37_31[i];
+  mma_open(); mma<16, 4, 64, false, false>(f44_38, a41_37, (base + M7_42), part * 16); mma_commit();
+  // store d_k, %44
+  mma_wait<0>();
+  mma_ready<sizeof(f44_38) / 4>(f44_38);
+  store_frag<1, 64, false>((base + M25), f44_38, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  // %46 [%row, M] = contract[K] %34, %28
+  u32 a34_39[4][4]; load_as<4, 64, false>(a34_39, (base + M6_34));
+  float f46_40[8];
+  mma_open(); mma<16, 4, 64, true, true>(f46_40, a34_39, (base + M5_28), part * 16); mma_commit();
+  // %47 [%row, M] = mul %26, %31
+  float f47_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_41[i] = (f26_22[i] * 0.125f);
+  // %48 [%row, M] = mul %47, %46
+  mma_wait<0>();
+  mma_ready<sizeof(f46_40) / 4>(f46_40);
+  float f48_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_42[i] = (f47_41[i] * f46_40[i]);
+  // %49 [%row, %col] = contract[K] %34, %23
+  u32 a34_43[4][4]; load_as<4, 64, false>(a34_43, (base + M6_34));
+  float f49_44[8];
+  mma_open(); mma<16, 4, 64, false, true>(f49_44, a34_43, (base + M4_22), part * 16); mma_commit();
+  // %50 [%row, %col] = mask %49
+  mma_wait<0>();
+  mma_ready<sizeof(f49_44) / 4>(f49_44);
+  float f50_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_45[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_44[i] : 0.f);
+  // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
+  store_frag<1, 64, false>((base + M26_50), f50_45, part * 1);
+  bar_sync(1, 512);
+  u32 a50_47[4][4]; load_as<4, 64, false>(a50_47, (base + M26_50));
+  bar_sync(1, 512);
+  float whole_46[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_46, {a50_47}, (base + M12_19), ((float*)(basep + M14)), (base + M27), part * 1, 4 + part);
+  float f80_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_48[i] = whole_46[0][i];
+  bar_sync(1, 512);
+  // %52 [%row, M] = mul %80, %31
+  float f52_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_49[i] = (f80_48[i] * 0.125f);
+  // %53 [%row, M] = add %48, %52
+  float f53_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_50[i] = (f48_42[i] + f52_49[i]);
+  // %86 [%row, M] = chain %87, %3
+  cp_wait<2>();
+  bar_sync(1, 512);
+  float f87_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f87_51[i] = ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f86_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f86_52[i] = m_chain(f87_51[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  bar_sync(1, 512);
+  // %45 [%row, M] = load ws.Vt.adjoint3 row
+  array_load<64, 72, 512>((base + M28), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %85 [%row, M] = add %86, %5
+  float f85_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f85_53[i] = (f86_52[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %89 [%row, M] = sub %90, %8
+  cp_wait<2>();
+  bar_sync(1, 512);
+  float f90_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f90_54[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f89_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f89_55[i] = (f90_54[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %88 [%row, M] = exp %89
+  float f88_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f88_56[i] = m_exp(f89_55[i]);
+  // %84 [%row, M] = chain %85, %88
+  float f84_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f84_57[i] = m_chain(f85_53[i], f88_56[i]);
+  // %93 [%row, M] = less %90, %8
+  float f93_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f93_58[i] = (f90_54[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %92 [%row, M] = sub %1, %93
+  float f92_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f92_59[i] = (1.f - f93_58[i]);
+  // %91 [%row, M] = mul %12, %92
+  float f91_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f91_60[i] = (((float*)(basep + M11_12))[frag_row(i)] * f92_59[i]);
+  // %83 [%row, M] = add %84, %91
+  float f83_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f83_61[i] = (f84_57[i] + f91_60[i]);
+  // %82 [%row, M] = keep %83
+  float f82_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_62[i] = (frag_row(i) < length ? f83_61[i] : 0.f);
+  // %54 [%row, M] = mul %53, %82
+  float f54_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_63[i] = (f53_50[i] * f82_62[i]);
+  // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
+  u32 a50_65[4][4]; load_as<4, 64, true>(a50_65, (base + M26_50));
+  bar_sync(1, 512);
+  float whole_64[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_64, {a50_65}, (base + M13_17), ((float*)(basep + M14)), (base + M29), part * 1, 4 + part);
+  float f81_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_66[i] = whole_64[0][i];
+  bar_sync(1, 512);
+  // %55 [%col, M] = mul %81, %31
+  float f55_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_67[i] = (f81_66[i] * 0.125f);
+  // %56 [%row, M] = swap %55
+  // %57 [%row, M] = contract[K] %22, %42
+  u32 a22_68[4][4]; load_as<4, 64, false>(a22_68, (base + M4_22));
+  float f57_69[8];
+  mma_open(); mma<16, 4, 64, true, true>(f57_69, a22_68, (base + M7_42), part * 16); mma_commit();
+  // %58 [M, %row] = mul %40, %57
+  mma_wait<0>();
+  mma_ready<sizeof(f57_69) / 4>(f57_69);
+  float f58_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_70[i] = (f40_35[i] * f57_69[i]);
+  // %59 [M, %row] = add %58, %56
+  float f59_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_71[i] = (f58_70[i] + f55_67[i]);
+  // %60 [%row, M] = mul %19, %59
+  float f60_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_72[i] = (f19_6[i] * f59_71[i]);
+  // %65 [%row, M] = mul %19, %58
+  float f65_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_73[i] = (f19_6[i] * f58_70[i]);
+  // %66 [M] = sum[%row] %65
+  col_sums_part<8>(((float*)(basep + M30)), f65_73, 64, part * 16);
+  // %61 [%row, M] = neg %60
+  float f61_74[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_74[i] = (-f60_72[i]);
+  // %62 [M] = contract[K] %28, %42
+  float v62_75 = 0.f;
+  if (const int i = t; i < 64) v62_75 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  // %63 [M] = exp %38
+  float v63_76 = 0.f;
+  if (const int i = t; i < 64) v63_76 = m_exp(v38_32);
+  // %64 [M] = mul %63, %62
+  float v64_77 = 0.f;
+  if (const int i = t; i < 64) v64_77 = (v63_76 * v62_75);
+  // %68 [%row, M] = add %54, %61
+  float f68_78[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_78[i] = (f54_63[i] + f61_74[i]);
+  // %73 [%row, M] = add %72, %59
+  cp_wait<1>();
+  bar_sync(1, 512);
+  float f72_79[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_79[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_80[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_80[i] = (f72_79[i] + f59_71[i]);
+  // %74 [%row, M] = neg %73
+  float f74_81[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_81[i] = (-f73_80[i]);
+  // %75 [%row, M] = exp %20
+  float f20_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_82[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_83[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_83[i] = m_exp(f20_82[i]);
+  // %76 [%row, M] = mul %74, %75
+  float f76_84[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_84[i] = (f74_81[i] * f75_83[i]);
+  // %69 [%row, M] = cumsum reversed %68
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_78[i];
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M31)) + i, ((float*)(basep + M31)) + i, 72, i < 64);
+  float v66_85 = 0.f;
+  if (const int i = t; i < 64) v66_85 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  // %67 [M] = add %64, %66
+  float v67_86 = 0.f;
+  if (const int i = t; i < 64) v67_86 = (v64_77 + v66_85);
+  if (const int i = t; i < 64) ((float*)(basep + M32_67))[i] = v67_86;
+  // %70 [%row, M] = add %69, %67
+  bar_sync(1, 512);
+  float f69_87[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_87[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f70_88[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_88[i] = (f69_87[i] + ((float*)(basep + M32_67))[(frag_col(i) + part * 16)]);
+  // %71 [%row, M] = add %45, %70
+  cp_wait<0>();
+  bar_sync(1, 512);
+  float f45_89[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_89[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f71_90[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_90[i] = (f45_89[i] + f70_88[i]);
+  // %77 [%row, M] = add %71, %76
+  float f77_91[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_91[i] = (f71_90[i] + f76_84[i]);
+  // store d_g, %77
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_91[i], f77_91[i + 1]); }
+}
+
+// The decay of every segment of Kt.
+extern "C" __global__ void __launch_bounds__(256) Kt_spans_2(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x__row = warp * 8;
+  const int x_M = block * 32 + lane;
+  // %0 [M] = zeros
+  float t0[1];
+  t0[0] = 0.f;
+  float t1[1];
+  t1[0] = 0.f;
+  // loop chunks with %1 [M] = %0
+   {
+    constexpr int RING = 1024;
+    const u32 ring = saddr(smem) + RING;
+    int full = 0, empty = 0;
+    auto fill = [&](int m) {
+      if (m < walk_chunks) {
+        const int index_ = m, chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
+        const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
+        (void)chunk_, (void)length_;
+         {
+          const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
+          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
+          const i64 step = 32 * ((i64)s_g.token);
+          UNROLL for (int u = 0; u < 2; ++u) {
+            const bool in = u * 32 + r < length_;
+            cp_async(ring + empty * 8192 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
+          }
+        }
+      }
+      cp_commit();
+      if (++empty == 6) empty = 0;
+    };
+    UNROLL for (int m = 0; m < 6; ++m) fill(m);
+    cp_wait<5>();
+    __syncthreads();
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %2 [%row, M] = load g row
+      float t2[8];
+      UNROLL for (int i = 0; i < 8; ++i) t2[i] = ld((const f32*)(smem + RING + full * 8192 + 0 + (x__row + i) * 128) + lane);
+      // %3 [M] = sum[%row] %2
+      // %4 [M] = add %1, %3
+      UNROLL for (int i = 0; i < 8; ++i) t1[0] += t2[i];
+      cp_wait<4>();
+      __syncthreads();
+      fill(n + 6); if (++full == 6) full = 0;
+    }
+  }
+  (sm + 0)[(warp * 1 + 0) * 32 + lane] = t1[0];
+  __syncthreads();
+  { float x = (sm + 0)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0)[(s * 1 + 0) * 32 + lane]; t1[0] = x; }
+  t1[0] += t0[0];
+  // %5 [M] = exp %1
+  float t5[1];
+  t5[0] = m_exp(t1[0]);
+  // store ws.Kt.span, %5
+  if (warp == 0) st(p_ws_Kt_span + ((i64)segment * d.heads + head) * 64 + x_M, t5[0]);
+}
+
 // What every segment adds to Kt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
@@ -18,7 +805,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
@@ -121,528 +908,67 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
   }
 }
 
-// Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// The state of Vt after the last token.
+extern "C" __global__ void __launch_bounds__(256) Vt_last(const f32* __restrict__ p_Vt, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1_19 = 53248, W2_24 = 53504, O0 = 0, L0_5 = 0, L1_6 = 8192, L2_9 = 16384;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 54272, stage0 = base + 78848, full = base + 152576, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    bar_sync(1, 128);
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 24576; (void)to;
-      // %5 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L0_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
-      cp_commit();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_M_V = block * 1024 + lane * 4;
+  const int i_M = x_M_V / 64;
+  const int i_V = x_M_V % 64;
+  // %0 [M, V] = load Vt
+  float t0[4];
+  { if (p_Vt != nullptr) ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [M, V] = %0
+   {
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + m;
+      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
+      raw4[p][0] = few<4>(p_ws_Vt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-    };
-    if (walk_chunks > 0) issue(0);
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
     #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      cp_wait<1>();
-      team_sync(1);
-      // %7 [%col, K] = swap %6
-      // %8 [%row, %col] = contract[K] %5, %7
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L0_5));
-      float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L1_6)); mma_commit();
-      // %9 [%row, %col] = mask %8
-      mma_wait<0>();
-      mma_ready<sizeof(f8_1) / 4>(f8_1);
-      float f9_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L2_9), f9_2, 0);
-      // %10 [] = 0.125
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-  }
-  else {
-    // %0 [K, M] = load ws.Kt.entry, whole Kt
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.Kt.states, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %13 [%row, M] = contract[K] %5, %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0_5)); mma_commit();
-      // %2 [%row, M] = load g row
-      // %14 [%row, M] = cumsum %2
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      bar_sync(2, 128);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %19 [M] = pick last %14
-      bar_sync(2, 128);
-      if (const int i = t; i < 64) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
-      // %3 [%row, M] = expm1 %2
-      float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      float f3_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
-      // %20 [M, %row] = sub %19, %14
-      bar_sync(2, 128);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W1_19))[frag_row(i)] - f14_6[i]);
-      // %4 [%row, M] = neg %3
-      float f4_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
-      // %21 [M, %row] = exp %20
-      float f21_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      // %24 [M] = exp %19
-      if (const int i = t; i < 64) ((float*)(basep + W2_24))[i] = m_exp(((float*)(basep + W1_19))[i]);
-      // %22 [M, %row] = mul %21, %4
-      float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
-      // %25 [M, K] = mul %24, %1
-      bar_sync(2, 128);
-      float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W2_24))[frag_row(i)] * f1_1[i]);
-      // %23 [K, M] = contract[%row] %6, %22
-      // %26 [M, K] = add %25, %23
-      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
-      float f26_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L1_6)); mma_commit();
-      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2_9));
-      store_frag<4, 64, true>((base + W3), f4_8, 0);
-      bar_sync(2, 128);
-      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
-      float f27_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      bar_sync(2, 128);
-      // %12 [%row, M] = mul %27, %10
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      bar_sync(2, 128);
-      float f27_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
-      float f12_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
-      // %15 [%row, M] = exp %14
-      float f15_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
-      // %16 [%row, M] = mul %15, %10
-      float f16_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
-      // %17 [%row, M] = mul %16, %13
-      mma_wait<1>();
-      mma_ready<sizeof(f13_3) / 4>(f13_3);
-      float f17_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
-      // %18 [%row, M] = add %17, %12
-      float f18_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
-      mma_wait<0>();
-      mma_ready<sizeof(f26_13) / 4>(f26_13);
-      // store ws.Kt.result0, %18
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
-      bar_arrive(empty + n % 3 * 8);
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [M] = load ws.Vt.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [M, V] = load ws.Vt.local
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // %3 [M, V] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [M, V] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
     }
   }
-}
-
-// Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M14 = 18432, M8 = 36864, M9_13 = 45056, M10 = 53248, M11_15 = 36864, M12 = 18432, M13 = 53248, M15 = 0, M2 = 36864, M6 = 36864, M4_2 = 61440, M5_5 = 37376, M7_10 = 45056;
-  const int outer = blockIdx.x;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x;
-  const int part = __shfl_sync(~0u, t >> 7, 0);
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  (void)group, (void)basep;
-  // %4 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %5 [%row] = max[M] %4
-  cp_wait<1>();
-  bar_sync(1, 256);
-  float f4_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f4_0);
-  // %1 [%row, M] = cumsum %0
-  cp_wait<0>();
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  bar_sync(1, 256);
-  float v2_1 = 0.f;
-  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
-  // %3 [M] = exp %2
-  float v3_2 = 0.f;
-  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
-  float v5_3 = 0.f;
-  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // %6 [%row, M] = sub %4, %5
-  if (const int i = t; i < 64) ((float*)(basep + M5_5))[i] = v5_3;
-  bar_sync(1, 256);
-  float f6_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_0[i] - ((float*)(basep + M5_5))[frag_row(i)]);
-  // %7 [%row, M] = exp %6
-  float f7_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = m_exp(f6_4[i]);
-  // %8 [%row] = sum[M] %7
-  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f7_5);
-  // %9 [] = 1
-  bar_sync(1, 256);
-  float v8_6 = 0.f;
-  if (const int i = t; i < 64) v8_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
-  // %10 [%row] = div %9, %8
-  float v10_7 = 0.f;
-  if (const int i = t; i < 64) v10_7 = m_div(1.f, v8_6);
-  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_7;
-  // %11 [%row, M] = mul %7, %10
-  bar_sync(1, 256);
-  float f11_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (f7_5[i] * ((float*)(basep + M7_10))[frag_row(i)]);
-  // store ws.value15, %11
-  store_frag<2, 64, false>((base + M8), f11_8, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
-  // %12 [%row, M] = exp %1
-  float f1_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f12_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f1_9[i]);
-  // %13 [%row, M] = keep %11
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f11_8[i] : 0.f);
-  store_frag<2, 64, false>((base + M9_13), f13_11, part * 2);
-  // %14 [%row, M] = mul %12, %13
-  float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f12_10[i] * f13_11[i]);
-  // store ws.Vt.read0, %14
-  store_frag<2, 64, false>((base + M10), f14_12, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  // %15 [%row, M] = expm1 %0
-  float f0_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_expm1(f0_13[i]);
-  store_frag<2, 64, false>((base + M11_15), f15_14, part * 2);
-  // store ws.value3, %15
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
-  // %18 [] = -1
-  // %16 [M, %row] = sub %2, %1
-  float f1_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f16_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_15[i]);
-  // %17 [M, %row] = exp %16
-  float f17_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_exp(f16_16[i]);
-  // %19 [M, %row] = mul %17, %18
-  float f19_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f17_17[i] * (-1.f));
-  // %20 [M, %row] = mul %19, %15
-  float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f15_14[i]);
-  // store ws.Vt.col0, %20
-  store_frag<2, 64, false>((base + M12), f20_19, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  // store ws.value11, %5
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1), v5_3);
-  // store ws.value14, %8
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1), v8_6);
-  // %21 [%row, %col] = dscore[M] %13, %15 by %0
-  bar_sync(1, 256);
-  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M3)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
-  float f21_21[16];
-  if (part == 0) put_whole(((float*)(basep + M14)), whole_20[0], t);
-  bar_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M14)), whole_20[0], t);
-  bar_sync(1, 256);
-  take_part<16>(f21_21, ((float*)(basep + M14)), part, t);
-  bar_sync(1, 256);
-  // %22 [%row, %col] = mul %18, %21
-  float f22_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
-  // store ws.Vt.score0_0, %22
-  store_frag<2, 64, false>((base + M15), f22_22, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
-}
-
-// What every segment adds to the cotangent of Vt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, f32* __restrict__ p_ws_Vt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r5_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %2 [%row, V] = load d_o row
-      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, M] = load ws.Vt.read0 row
-      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v5_1 = r5_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      bar_sync(1, 128);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [M, V] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %6 [M, V] = mul %5, %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
-      // %4 [M, V] = contract[%row] %3, %2
-      // %7 [M, V] = add %6, %4
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store ws.Vt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// Carries the cotangent of Vt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r5_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %2 [%row, V] = load d_o row
-      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, M] = load ws.Vt.read0 row
-      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v5_1 = r5_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      cp_wait<1>();
-      team_sync(1);
-      bar_sync(1, 128);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-  }
-  else {
-    // %0 [M, V] = load ws.Vt.entry_cotangent, whole d_final.Vt
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.Vt.cotangents, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %6 [M, V] = mul %5, %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
-      // %4 [M, V] = contract[%row] %3, %2
-      // %7 [M, V] = add %6, %4
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store d_Vt, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
+  // store final.Vt, %1
+  if (p_final_Vt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, f32* __restrict__ p_ws_Vt_adjoint0, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 26624, M11_21 = 27648, M13_36 = 43008;
+  constexpr u32 M3 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_4 = 26624, M6 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -662,18 +988,12 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %12 [M, V] = load ws.Vt.states
   tile_load<64, 1, 256>((base + M4_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %16 [%row, M] = load ws.value15 row
-  tile_load<64, 1, 256>((base + M5_16), p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %19 [M, V] = load ws.Vt.cotangents
-  tile_load<64, 1, 256>((base + M6_19), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %40 [%row, %col] = load ws.Vt.score0_0
-  tile_load<64, 1, 256>((base + M7_40), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %2 [%col, V] = swap %1
   // %3 [%row, %col] = contract[V] %0, %2
-  cp_wait<7>();
-  team_sync(1, 256);
+  cp_wait<4>();
+  bar_sync(1, 256);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
-  cp_wait<6>();
+  cp_wait<3>();
   team_sync(1, 256);
   float f3_1[16];
   mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
@@ -683,25 +1003,25 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [] = -1
-  // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
-  cp_wait<4>();
+  // %16 [%row, M] = dscoreRow[M] %4, %7 by %8
+  cp_wait<1>();
   bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
+  store_frag<2, 64, false>((base + M5_4), f4_2, part * 2);
   bar_sync(1, 256);
-  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
+  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M5_4));
   bar_sync(1, 256);
-  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
-  float f48_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_5[i] = whole_3[0][i];
+  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M6), part * 2, 4 + part);
+  float f16_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_5[i] = whole_3[0][i];
   bar_sync(1, 256);
-  // %9 [%row, M] = mul %48, %5
+  // %9 [%row, M] = mul %16, %5
   float f9_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
+  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f16_5[i] * (-1.f));
   // %10 [%row, M] = cumsum %8
   // %13 [%row, M] = contract[V] %0, %12
   u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
-  cp_wait<3>();
+  cp_wait<0>();
   team_sync(1, 256);
   float f13_8[16];
   mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
@@ -720,295 +1040,4 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
   // store ws.Vt.adjoint0, %15
   UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
-  // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
-  u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
-  cp_wait<2>();
-  bar_sync(1, 256);
-  float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
-  float f17_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
-  bar_sync(1, 256);
-  // %18 [%row, M] = swap %17
-  // %20 [%row, M] = contract[V] %1, %19
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
-  cp_wait<1>();
-  team_sync(1, 256);
-  float f20_17[16];
-  mma_open(); mma<32, 4, 64, false, true>(f20_17, a1_16, (base + M6_19), part * 32); mma_commit();
-  // %21 [M] = pick last %10
-  float v21_18 = 0.f;
-  if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
-  // %22 [M, %row] = sub %21, %10
-  bar_sync(1, 256);
-  float f10_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_19[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f22_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_20[i] = (((float*)(basep + M11_21))[(frag_col(i) + part * 32)] - f10_19[i]);
-  // %23 [M, %row] = exp %22
-  float f23_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_21[i] = m_exp(f22_20[i]);
-  // %24 [M, %row] = mul %23, %20
-  mma_wait<0>();
-  mma_ready<sizeof(f20_17) / 4>(f20_17);
-  float f24_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_22[i] = (f23_21[i] * f20_17[i]);
-  // %25 [M, %row] = add %24, %18
-  float f25_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_23[i] = (f24_22[i] + f17_15[i]);
-  // store ws.Vt.adjoint1, %25
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_23[i], f25_23[i + 1]); }
-  // %26 [%row, M] = mul %15, %16
-  float f16_24[16];
-  load_frag<2, 64, false>(f16_24, (base + M5_16), part * 2);
-  float f26_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_25[i] = (f15_12[i] * f16_24[i]);
-  // %27 [M, %row] = mul %25, %7
-  float f7_26[16];
-  load_frag<2, 64, false>(f7_26, (base + M2_7), part * 2);
-  float f27_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_27[i] = (f25_23[i] * f7_26[i]);
-  // %28 [M, %row] = mul %5, %27
-  float f28_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_28[i] = ((-1.f) * f27_27[i]);
-  // %29 [M, %row] = neg %28
-  float f29_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_29[i] = (-f28_28[i]);
-  // %30 [M] = contract[V] %12, %19
-  float v30_30 = 0.f;
-  if (const int i = t; i < 64) v30_30 = row_dot<64, 64>((base + M4_12), (base + M6_19), i);
-  // %31 [M] = exp %21
-  float v31_31 = 0.f;
-  if (const int i = t; i < 64) v31_31 = m_exp(v21_18);
-  // %32 [M] = mul %31, %30
-  float v32_32 = 0.f;
-  if (const int i = t; i < 64) v32_32 = (v31_31 * v30_30);
-  // %33 [M, %row] = mul %24, %7
-  float f33_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_33[i] = (f24_22[i] * f7_26[i]);
-  // %34 [M, %row] = mul %5, %33
-  float f34_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = ((-1.f) * f33_33[i]);
-  // %35 [M] = sum[%row] %34
-  col_sums_part<16>(((float*)(basep + M12)), f34_34, 64, part * 32);
-  bar_sync(1, 256);
-  float v35_35 = 0.f;
-  if (const int i = t; i < 64) v35_35 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
-  // %36 [M] = add %32, %35
-  float v36_36 = 0.f;
-  if (const int i = t; i < 64) v36_36 = (v32_32 + v35_35);
-  if (const int i = t; i < 64) ((float*)(basep + M13_36))[i] = v36_36;
-  // %37 [%row, M] = add %26, %29
-  float f37_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (f26_25[i] + f29_29[i]);
-  // %38 [%row, M] = cumsum reversed %37
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_37[i];
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M14)) + i, ((float*)(basep + M14)) + i, 72, i < 64);
-  // %39 [%row, M] = add %38, %36
-  bar_sync(1, 256);
-  float f38_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_38[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f39_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_39[i] = (f38_38[i] + ((float*)(basep + M13_36))[(frag_col(i) + part * 32)]);
-  // store ws.Vt.adjoint3, %39
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_39[i], f39_39[i + 1]); }
-  // %41 [%col, %row] = swap %40
-  // %42 [%col, V] = swap %0
-  // %44 [M, %row] = mul %23, %7
-  float f7_40[16];
-  load_frag<2, 64, false>(f7_40, (base + M2_7), part * 2);
-  float f44_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f23_21[i] * f7_40[i]);
-  // %45 [%row, V] = contract[M] %44, %19
-  store_frag<2, 64, false>((base + M15_44), f44_41, part * 2);
-  bar_sync(1, 256);
-  u32 a44_42[4][4]; load_as<4, 64, false>(a44_42, (base + M15_44));
-  float f45_43[16];
-  mma_open(); mma<32, 4, 64, true, true>(f45_43, a44_42, (base + M6_19), part * 32); mma_commit();
-  // %46 [%row, V] = mul %5, %45
-  mma_wait<0>();
-  mma_ready<sizeof(f45_43) / 4>(f45_43);
-  float f46_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = ((-1.f) * f45_43[i]);
-  // %43 [%row, V] = contract[%col] %41, %42
-  // %47 [%row, V] = add %46, %43
-  cp_wait<0>();
-  bar_sync(1, 256);
-  u32 a40_45[4][4]; load_as<4, 64, true>(a40_45, (base + M7_40));
-  float f47_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = f46_44[i];
-  mma_open(); mma<32, 4, 64, true, false>(f47_46, a40_45, (base + M0_0), part * 32); mma_commit();
-  // store d_v, %47
-  mma_wait<0>();
-  mma_ready<sizeof(f47_46) / 4>(f47_46);
-  store_frag<2, 64, false>((base + M16), f47_46, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
-}
-
-// Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
-  (void)lane, (void)warp, (void)block;
-  const int x__row = warp * 8;
-  const int x_M = block * 32 + lane;
-  // %0 [%row, M] = load g row
-  float t0[8];
-  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_M); else zeron<1>(&t0[i]); } }
-  // %1 [%row, M] = cumsum %0
-  float t1[8];
-  float in1[1], out1[1];
-   {
-    float* const ex = (sm + 0);
-    UNROLL for (int j = 0; j < 1; ++j) {
-      float h = 0.f;
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); }
-      ex[(warp * 1 + j) * 32 + lane] = h;
-    }
-    __syncthreads();
-    UNROLL for (int j = 0; j < 1; ++j) {
-      float h = 0.f;
-      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
-      out1[j] = h;
-      h = in1[j];
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
-    }
-  }
-  // %2 [M] = pick last %1
-  float t2[1];
-  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
-  __syncthreads();
-  t2[0] = (sm + 256)[0 * 32 + lane];
-  // %3 [M] = exp %2
-  float t3[1];
-  t3[0] = m_exp(t2[0]);
-  // store ws.Vt.decay, %3
-  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t3[0]);
-  // %4 [M, %row] = sub %2, %1
-  float t4[8];
-  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[0] - t1[i]);
-  // %5 [M, %row] = exp %4
-  float t5[8];
-  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
-  // %6 [%row, M] = expm1 %0
-  float t6[8];
-  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t0[i]);
-  // %7 [] = -1
-  float t7[1];
-  t7[0] = (-1.f);
-  // %8 [M, %row] = mul %5, %7
-  float t8[8];
-  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
-  // %9 [M, %row] = mul %8, %6
-  float t9[8];
-  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t6[i]);
-  // store ws.Vt.col0, %9
-  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t9[i]); }
-}
-
-// The decay of every segment of Vt.
-extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
-  (void)lane, (void)warp, (void)block;
-  const int x_M = lane * 2;
-  // %0 [M] = zeros
-  float t0[2];
-  UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
-  // %1 [] = 1
-  float t1[1];
-  t1[0] = 1.f;
-  // %2 [M] = add %0, %1
-  float t2[2];
-  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
-  float t3[2];
-  UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
-  // loop chunks with %3 [M] = %2
-  #pragma unroll 4
-  for (int n = warp; n < walk_chunks; n += 8) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    // %4 [M] = load ws.Vt.decay
-    float t4[2];
-    ldn<2>(&t4[0], p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M);
-    UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
-  }
-  UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
-  __syncthreads();
-  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
-  // store ws.Vt.span, %3
-  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
-}
-
-// The cotangent of Kt before the first token.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_last(const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = load d_final.Kt
-  float t0[4];
-  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
-      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M] = load ws.Kt.span
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [K, M] = load ws.Kt.local_cotangent
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // %3 [M, K] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
-        // %5 [M, K] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-  // store d_Kt, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }

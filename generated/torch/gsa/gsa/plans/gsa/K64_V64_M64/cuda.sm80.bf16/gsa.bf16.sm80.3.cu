@@ -6,10 +6,10 @@ constexpr int kChunk = 64;
 #include "prelude.cuh"
 typedef bf16 io;
 
-// Carries Kt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to Vt by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -18,68 +18,63 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 35840, stage0 = base + 35840, full = base + 158720, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (half >= 1) {
+    float r5_0[1];
     bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 61440; (void)to;
-      // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      // %5 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L2_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
+      // %3 [%row, M] = load ws.Vt.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) issue(0);
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      cp_wait<0>();
-      team_sync(1);
-      // %7 [%col, K] = swap %6
-      // %8 [%row, %col] = contract[K] %5, %7
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
-      float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2_6)); mma_commit();
-      // %9 [%row, %col] = mask %8
-      mma_wait<0>();
-      mma_ready<sizeof(f8_1) / 4>(f8_1);
-      float f9_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
-      // %10 [] = 0.125
-      // %14 [%row, M] = cumsum %2
-      team_sync(1);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      bar_sync(1, 128);
+      bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry, whole Kt
+    // %0 [M, V] = zeros
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
@@ -88,86 +83,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 0; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      // %13 [%row, M] = contract[K] %5, %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
-      // %19 [M] = pick last %14
-      if (const int i = t; i < 64) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
-      // %3 [%row, M] = expm1 %2
-      float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
-      float f3_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
-      // %20 [M, %row] = sub %19, %14
-      bar_sync(2, 128);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
-      float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0_19))[frag_row(i)] - f14_6[i]);
-      // %4 [%row, M] = neg %3
-      float f4_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
-      // %21 [M, %row] = exp %20
-      float f21_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      // %24 [M] = exp %19
-      if (const int i = t; i < 64) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
-      // %22 [M, %row] = mul %21, %4
-      float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
-      // %25 [M, K] = mul %24, %1
-      bar_sync(2, 128);
-      float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
-      // %23 [K, M] = contract[%row] %6, %22
-      // %26 [M, K] = add %25, %23
-      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
-      float f26_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2_6)); mma_commit();
-      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
-      store_frag<4, 64, true>((base + W2), f4_8, 0);
-      bar_sync(2, 128);
-      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
-      float f27_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      bar_sync(2, 128);
-      // %12 [%row, M] = mul %27, %10
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      bar_sync(2, 128);
-      float f27_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
-      float f12_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
-      // %15 [%row, M] = exp %14
-      float f15_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
-      // %16 [%row, M] = mul %15, %10
-      float f16_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
-      // %17 [%row, M] = mul %16, %13
-      mma_wait<1>();
-      mma_ready<sizeof(f13_3) / 4>(f13_3);
-      float f17_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
-      // %18 [%row, M] = add %17, %12
-      float f18_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // %6 [M, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f26_13) / 4>(f26_13);
-      // store ws.Kt.result0, %18
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
-      bar_arrive(empty + n % 2 * 8);
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
+      bar_arrive(empty + n % 3 * 8);
     }
-    // store final.Kt, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Kt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store ws.Vt.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -422,67 +357,10 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   { auto* const at = p_ws_value37 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t19[(i) * 2 + 0], t19[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
-// The cotangent of Kt at every segment's end.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to the cotangent of Kt by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = load d_final.Kt
-  float t0[4];
-  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
-      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M] = load ws.Kt.span
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [K, M] = load ws.Kt.local_cotangent
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // store ws.Kt.entry_cotangent, %1
-        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
-        // %3 [M, K] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
-        // %5 [M, K] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-}
-
-// Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, O0 = 0, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -491,12 +369,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 96256, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -533,13 +411,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-    };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
@@ -558,7 +429,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %3 [] = 1
@@ -571,12 +441,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
+    // %0 [K, M] = zeros
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
@@ -587,10 +456,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.Kt.cotangents, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %2 [%row, M] = load ws.Vt.adjoint0 row
       // %9 [%row, M] = load ws.Kt.result0 row
       // %6 [%row, M] = chain %2, %5
@@ -665,8 +532,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store d_Kt, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store ws.Kt.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -727,104 +594,70 @@ extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict_
   if (p_final_Kt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
-// What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Scores, solves and pointwise values of the chunks of Vt.
+extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x__row = warp * 8;
+  const int x_M = block * 32 + lane;
+  // %0 [%row, M] = load g row
+  float t0[8];
+  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_M); else zeron<1>(&t0[i]); } }
+  // %1 [%row, M] = cumsum %0
+  float t1[8];
+  float in1[1], out1[1];
+   {
+    float* const ex = (sm + 0);
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); }
+      ex[(warp * 1 + j) * 32 + lane] = h;
+    }
+    __syncthreads();
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
+      out1[j] = h;
+      h = in1[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
+    }
   }
+  // %2 [M] = pick last %1
+  float t2[1];
+  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
   __syncthreads();
-  if (half >= 1) {
-    float r5_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row, M] = load ws.Vt.col0 row
-      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v5_1 = r5_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      bar_sync(1, 128);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [M, V] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %6 [M, V] = mul %5, %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
-      // %4 [M, V] = contract[%row] %3, %2
-      // %7 [M, V] = add %6, %4
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store ws.Vt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
+  t2[0] = (sm + 256)[0 * 32 + lane];
+  // %3 [M] = exp %2
+  float t3[1];
+  t3[0] = m_exp(t2[0]);
+  // store ws.Vt.decay, %3
+  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t3[0]);
+  // %4 [M, %row] = sub %2, %1
+  float t4[8];
+  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[0] - t1[i]);
+  // %5 [M, %row] = exp %4
+  float t5[8];
+  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
+  // %6 [%row, M] = expm1 %0
+  float t6[8];
+  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t0[i]);
+  // %7 [] = -1
+  float t7[1];
+  t7[0] = (-1.f);
+  // %8 [M, %row] = mul %5, %7
+  float t8[8];
+  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
+  // %9 [M, %row] = mul %8, %6
+  float t9[8];
+  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t6[i]);
+  // store ws.Vt.col0, %9
+  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t9[i]); }
 }
 
 // Carries Kt from chunk to chunk and reads it.
@@ -987,5 +820,185 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk_2(const bf16* __res
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 2 * 8);
     }
+  }
+}
+
+// What every segment adds to the cotangent of Kt by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r4_0[1];
+    float r7_2[1];
+    float r10_4[1];
+    float r14_6[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %15 [%row, M] = load ws.value37 row
+      tile_load<64, 1, 128>((to + L3_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %26 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L4_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L0_7))[i] = v7_3;
+      const float v10_5 = r10_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_10))[i] = v10_5;
+      const float v14_7 = r14_6[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_14))[i] = v14_7;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      // %3 [] = 1
+      // %5 [%row] = div %3, %4
+      float v5_8 = 0.f;
+      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L5_5))[i] = v5_8;
+      // %23 [] = 0.125
+      bar_sync(1, 128);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, M] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // %2 [%row, M] = load ws.Vt.adjoint0 row
+      // %9 [%row, M] = load ws.Kt.result0 row
+      // %6 [%row, M] = chain %2, %5
+      float f2_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      float f6_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L5_5))[frag_col(i)]);
+      // %11 [%row, M] = sub %9, %10
+      float f9_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f9_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      float f11_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L1_10))[frag_col(i)]);
+      // %8 [%row, M] = add %6, %7
+      float f8_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L0_7))[frag_col(i)]);
+      // %12 [%row, M] = exp %11
+      float f12_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
+      // %16 [%row, M] = sub %3, %15
+      float f15_8[32];
+      load_frag<4, 64, true>(f15_8, (sa + L3_15), 0);
+      float f16_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
+      // %20 [%row, M] = load g row
+      // %13 [%row, M] = chain %8, %12
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
+      // %17 [%row, M] = mul %14, %16
+      float f17_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L2_14))[frag_col(i)] * f16_9[i]);
+      // %21 [%row, M] = cumsum %20
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
+      bar_sync(2, 128);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
+      // %18 [%row, M] = add %13, %17
+      float f18_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
+      // %22 [%row, M] = exp %21
+      bar_sync(2, 128);
+      float f21_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
+      float f22_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
+      // %28 [M] = pick last %21
+      if (const int i = t; i < 64) ((float*)(basep + W1_28))[i] = ((float*)(basep + W0))[4536 + i];
+      // %19 [%row, M] = keep %18
+      float f19_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
+      if (length < 64) {
+        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
+      }
+      // %24 [%row, M] = mul %22, %23
+      float f24_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
+      // %29 [M] = exp %28
+      if (const int i = t; i < 64) ((float*)(basep + W2_29))[i] = m_exp(((float*)(basep + W1_28))[i]);
+      // %25 [%row, M] = mul %24, %19
+      float f25_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
+      // %30 [M, K] = mul %29, %1
+      bar_sync(2, 128);
+      float f30_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W2_29))[frag_row(i)] * f1_1[i]);
+      // %27 [K, M] = contract[%row] %26, %25
+      // %31 [M, K] = add %30, %27
+      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
+      float f31_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L4_26)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f31_20) / 4>(f31_20);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.Kt.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }

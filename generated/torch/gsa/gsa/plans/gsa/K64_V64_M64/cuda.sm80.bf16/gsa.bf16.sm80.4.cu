@@ -6,10 +6,199 @@ constexpr int kChunk = 64;
 #include "prelude.cuh"
 typedef bf16 io;
 
-// Carries Vt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M14 = 18432, M8 = 36864, M9_13 = 45056, M10 = 53248, M11_15 = 36864, M12 = 18432, M13 = 53248, M15 = 0, M2 = 36864, M6 = 36864, M4_2 = 61440, M5_5 = 37376, M7_10 = 45056;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %4 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %5 [%row] = max[M] %4
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f4_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f4_0);
+  // %1 [%row, M] = cumsum %0
+  cp_wait<0>();
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
+  float v5_3 = 0.f;
+  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
+  // %6 [%row, M] = sub %4, %5
+  if (const int i = t; i < 64) ((float*)(basep + M5_5))[i] = v5_3;
+  bar_sync(1, 256);
+  float f6_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_0[i] - ((float*)(basep + M5_5))[frag_row(i)]);
+  // %7 [%row, M] = exp %6
+  float f7_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = m_exp(f6_4[i]);
+  // %8 [%row] = sum[M] %7
+  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f7_5);
+  // %9 [] = 1
+  bar_sync(1, 256);
+  float v8_6 = 0.f;
+  if (const int i = t; i < 64) v8_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
+  // %10 [%row] = div %9, %8
+  float v10_7 = 0.f;
+  if (const int i = t; i < 64) v10_7 = m_div(1.f, v8_6);
+  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_7;
+  // %11 [%row, M] = mul %7, %10
+  bar_sync(1, 256);
+  float f11_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (f7_5[i] * ((float*)(basep + M7_10))[frag_row(i)]);
+  // store ws.value15, %11
+  store_frag<2, 64, false>((base + M8), f11_8, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  // %12 [%row, M] = exp %1
+  float f1_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f1_9[i]);
+  // %13 [%row, M] = keep %11
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f11_8[i] : 0.f);
+  store_frag<2, 64, false>((base + M9_13), f13_11, part * 2);
+  // %14 [%row, M] = mul %12, %13
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f12_10[i] * f13_11[i]);
+  // store ws.Vt.read0, %14
+  store_frag<2, 64, false>((base + M10), f14_12, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  // %15 [%row, M] = expm1 %0
+  float f0_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_expm1(f0_13[i]);
+  store_frag<2, 64, false>((base + M11_15), f15_14, part * 2);
+  // store ws.value3, %15
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
+  // %18 [] = -1
+  // %16 [M, %row] = sub %2, %1
+  float f1_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_15[i]);
+  // %17 [M, %row] = exp %16
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_exp(f16_16[i]);
+  // %19 [M, %row] = mul %17, %18
+  float f19_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f17_17[i] * (-1.f));
+  // %20 [M, %row] = mul %19, %15
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f15_14[i]);
+  // store ws.Vt.col0, %20
+  store_frag<2, 64, false>((base + M12), f20_19, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  // store ws.value11, %5
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1), v5_3);
+  // store ws.value14, %8
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1), v8_6);
+  // %21 [%row, %col] = dscore[M] %13, %15 by %0
+  bar_sync(1, 256);
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M3)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
+  float f21_21[16];
+  if (part == 0) put_whole(((float*)(basep + M14)), whole_20[0], t);
+  bar_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M14)), whole_20[0], t);
+  bar_sync(1, 256);
+  take_part<16>(f21_21, ((float*)(basep + M14)), part, t);
+  bar_sync(1, 256);
+  // %22 [%row, %col] = mul %18, %21
+  float f22_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
+  // store ws.Vt.score0_0, %22
+  store_frag<2, 64, false>((base + M15), f22_22, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
+}
+
+// The cotangent of Kt at every segment's end.
+extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_K_M = block * 1024 + lane * 4;
+  const int i_K = x_K_M / 64;
+  const int i_M = x_K_M % 64;
+  // %0 [K, M] = load d_final.Kt
+  float t0[4];
+  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, M] = %0
+   {
+    Few<f32, 4> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
+      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Kt.span
+        float t2[4];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [K, M] = load ws.Kt.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // store ws.Kt.entry_cotangent, %1
+        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
+        // %3 [M, K] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
+        // %5 [M, K] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+}
+
+// Carries the cotangent of Kt against time.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, O0 = 0, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -23,193 +212,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 125184, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r11_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %11 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 33792; (void)to;
-      // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row, %col] = load ws.Vt.score0_0
-      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %6 [%row, M] = load ws.Vt.read0 row
-      tile_load<64, 1, 128>((to + L2_6), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %9 [%row, M] = load ws.Vt.col0 row
-      tile_load<64, 1, 128>((to + L3_9), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v11_1 = r11_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L4_11))[i] = v11_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      cp_wait<1>();
-      team_sync(1);
-      bar_sync(1, 128);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-  }
-  else {
-    // %0 [M, V] = load ws.Vt.entry, whole Vt
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %4 [%col, V] = swap %2
-      // %7 [%row, V] = contract[M] %6, %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f7_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2_6)); mma_commit();
-      // %12 [M, V] = mul %11, %1
-      float f12_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_4[i] = (((float*)(sp + L4_11))[frag_col(i)] * f1_1[i]);
-      // %10 [M, V] = contract[%row] %9, %2
-      // %13 [M, V] = add %12, %10
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
-      float f13_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = f12_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f13_6, a2_5, (sa + L3_9)); mma_commit();
-      // %5 [%row, V] = contract[%col] %3, %4
-      // %8 [%row, V] = add %7, %5
-      mma_wait<1>();
-      mma_ready<sizeof(f7_3) / 4>(f7_3);
-      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
-      float f8_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = f7_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_8, a2_7, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f13_6) / 4>(f13_6);
-      mma_ready<sizeof(f8_8) / 4>(f8_8);
-      // store o, %8
-      store_frag<4, 64, true>((oa + O0), f8_8, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_6[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store final.Vt, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Vt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// The cotangent of Vt at every segment's end.
-extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __restrict__ p_d_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local_cotangent, f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = load d_final.Vt
-  float t0[4];
-  { if (p_d_final_Vt != nullptr) ldn<4>(&t0[0], p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [M, V] = %0
-   {
-    Few<f32, 1> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
-      raw4[p][0] = few<4>(p_ws_Vt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M] = load ws.Vt.span
-        float t2[1];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [M, V] = load ws.Vt.local_cotangent
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // store ws.Vt.entry_cotangent, %1
-        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
-        // %3 [M, V] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
-        // %5 [M, V] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-}
-
-// What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 96256, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -246,6 +249,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto drain = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      tile_store<64, 1, 128>(p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+    };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
@@ -264,6 +274,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %3 [] = 1
@@ -276,11 +287,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = zeros
+    // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
@@ -291,8 +303,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // store ws.Kt.cotangents, %1
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %2 [%row, M] = load ws.Vt.adjoint0 row
       // %9 [%row, M] = load ws.Kt.result0 row
       // %6 [%row, M] = chain %2, %5
@@ -367,88 +381,235 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Kt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store d_Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
-// The decay of every segment of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_spans_2(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Reads the tokens one at a time.
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
+  (void)lane, (void)warp, (void)block;
+  const int x_M = warp * 8;
+  const int x_K = lane * 2;
+  const int x_V = lane * 2;
+  // %0 [K, M] = load Kt
+  float t0[16];
+   {
+    const int odd = lane & 1;
+    float both[2][2][4];
+    UNROLL for (int q = 0; q < 2; ++q) UNROLL for (int c = 0; c < 2; ++c) { if (p_Kt != nullptr) ldn<4>(both[q][c], p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + (c + (q - odd) * 2)) * 64 + (x_M + odd * 4))); else zeron<4>(both[q][c]); }
+    UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int e = 0; e < 4; ++e) {
+      const float own = odd ? both[1][c][e] : both[0][c][e];
+      const float other = __shfl_xor_sync(~0u, odd ? both[0][c][e] : both[1][c][e], 1);
+      t0[((0 + e)) * 2 + c] = odd ? other : own, t0[((4 + e)) * 2 + c] = odd ? own : other;
+    }
+  }
+  // %1 [M, V] = load Vt
+  float t1[16];
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<2>(&t1[(i) * 2 + 0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<2>(&t1[(i) * 2 + 0]); }
+  float t2[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t0[(i) * 2 + j];
+  float t3[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t1[(i) * 2 + j];
+  // loop tokens with %2 [K, M] = %0, %3 [M, V] = %1
+   {
+    #pragma unroll 1
+    for (int n = 0; n < (walk_end - walk_first); ++n) {
+      const int token = walk_first + n;
+      // %4 [M] = load g one
+      float t4[8];
+      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + (i64)token * s_g.token + (i64)head * s_g.head + (x_M + c * 4));
+      // %5 [M] = exp %4
+      float t5[8];
+      UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
+      // %6 [M] = expm1 %4
+      float t6[8];
+      UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t4[i]);
+      // %7 [] = 0.5
+      float t7[1];
+      t7[0] = 0.5f;
+      // %8 [] = 1
+      float t8[1];
+      t8[0] = 1.f;
+      // %9 [M] = add %8, %6
+      float t9[8];
+      UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[0] + t6[i]);
+      // %10 [M] = less %7, %9
+      float t10[8];
+      UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t7[0] < t9[i] ? 1.f : 0.f);
+      // %11 [M] = mul %10, %6
+      float t11[8];
+      UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t6[i]);
+      // %12 [M] = sub %8, %10
+      float t12[8];
+      UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t8[0] - t10[i]);
+      // %13 [M] = mul %12, %5
+      float t13[8];
+      UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t5[i]);
+      // %14 [M] = add %11, %13
+      float t14[8];
+      UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t11[i] + t13[i]);
+      // %15 [M, K] = mul %14, %2
+      float t15[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[i] * t2[(i) * 2 + j]);
+      // %16 [M, K] = mul %10, %2
+      float t16[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t10[i] * t2[(i) * 2 + j]);
+      // %18 [K] = load k one
+      float t18[2];
+      ldn<2>(&t18[0], p_k + (i64)token * s_k.token + (i64)head * s_k.head + x_K);
+      // %19 [M] = neg %6
+      float t19[8];
+      UNROLL for (int i = 0; i < 8; ++i) t19[i] = (-t6[i]);
+      // %20 [K, M] = mul %18, %19
+      float t20[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t18[j] * t19[i]);
+      // %21 [M, K] = add %15, %20
+      float t21[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t15[(i) * 2 + j] + t20[(i) * 2 + j]);
+      // %22 [M, K] = add %16, %21
+      float t22[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t22[(i) * 2 + j] = (t16[(i) * 2 + j] + t21[(i) * 2 + j]);
+      // %23 [M, V] = mul %14, %3
+      float t23[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t23[(i) * 2 + j] = (t14[i] * t3[(i) * 2 + j]);
+      // %24 [M, V] = mul %10, %3
+      float t24[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t24[(i) * 2 + j] = (t10[i] * t3[(i) * 2 + j]);
+      // %26 [V] = load v one
+      float t26[2];
+      ldn<2>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
+      // %27 [M, V] = mul %19, %26
+      float t27[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t27[(i) * 2 + j] = (t19[i] * t26[j]);
+      // %28 [M, V] = add %23, %27
+      float t28[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t28[(i) * 2 + j] = (t23[(i) * 2 + j] + t27[(i) * 2 + j]);
+      // %29 [M, V] = add %24, %28
+      float t29[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t29[(i) * 2 + j] = (t24[(i) * 2 + j] + t28[(i) * 2 + j]);
+      // %30 [K] = load q one
+      float t30[2];
+      ldn<2>(&t30[0], p_q + (i64)token * s_q.token + (i64)head * s_q.head + x_K);
+      // %31 [] = 0.125
+      float t31[1];
+      t31[0] = 0.125f;
+      // %32 [K] = mul %30, %31
+      float t32[2];
+      UNROLL for (int j = 0; j < 2; ++j) t32[j] = (t30[j] * t31[0]);
+      // %33 [M] = contract[K] %32, %22
+      float t33[8];
+      UNROLL for (int i = 0; i < 8; ++i) t33[i] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t33[i] = t33[i] + t32[j] * t22[(i) * 2 + j];
+      UNROLL for (int i = 0; i < 8; ++i) t33[i] = lanes_fold(t33[i], [](float x, float y) { return fold_sum(x, y); });
+      // %34 [] = max[M] %33
+      float t34[1];
+      t34[0] = __int_as_float(0xff800000);
+      UNROLL for (int i = 0; i < 8; ++i) t34[0] = max_nan(t34[0], t33[i]);
+      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t34[0];
+      __syncthreads();
+      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = max_nan(x, (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]); t34[0] = x; }
+      // %35 [M] = sub %33, %34
+      float t35[8];
+      UNROLL for (int i = 0; i < 8; ++i) t35[i] = (t33[i] - t34[0]);
+      // %36 [M] = exp %35
+      float t36[8];
+      UNROLL for (int i = 0; i < 8; ++i) t36[i] = m_exp(t35[i]);
+      // %37 [] = sum[M] %36
+      float t37[1];
+      t37[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t37[0] = t37[0] + t36[i];
+      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t37[0];
+      __syncthreads();
+      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t37[0] = x; }
+      // %38 [] = div %8, %37
+      float t38[1];
+      t38[0] = m_div(t8[0], t37[0]);
+      // %39 [M] = mul %36, %38
+      float t39[8];
+      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t36[i] * t38[0]);
+      // %40 [V] = contract[M] %39, %29
+      float t40[2];
+      UNROLL for (int j = 0; j < 2; ++j) t40[j] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t40[j] = t40[j] + t39[i] * t29[(i) * 2 + j];
+      UNROLL for (int j = 0; j < 2; ++j) (sm + 1024 + (n & 1) * 512)[(warp * 2 + j) * 32 + lane] = t40[j];
+      __syncthreads();
+      UNROLL for (int j = 0; j < 2; ++j) { float x = (sm + 1024 + (n & 1) * 512)[(0 * 2 + j) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 512)[(s * 2 + j) * 32 + lane]; t40[j] = x; }
+      // store o, %40
+      if (warp == 0) { const float v[] = {t40[0], t40[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_V, v); }
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t22[(i) * 2 + j];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t29[(i) * 2 + j];
+    }
+  }
+  // store final.Kt, %2
+   {
+    const int odd = lane & 1;
+    float both[2][2][4];
+    UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int e = 0; e < 4; ++e) {
+      const float own = odd ? t2[((4 + e)) * 2 + c] : t2[((0 + e)) * 2 + c], other = __shfl_xor_sync(~0u, odd ? t2[((0 + e)) * 2 + c] : t2[((4 + e)) * 2 + c], 1);
+      both[0][c][e] = odd ? other : own, both[1][c][e] = odd ? own : other;
+    }
+    UNROLL for (int q = 0; q < 2; ++q) UNROLL for (int c = 0; c < 2; ++c) if (p_final_Kt != nullptr) stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + (c + (q - odd) * 2)) * 64 + (x_M + odd * 4)), both[q][c]);
+  }
+  // store final.Vt, %3
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) { const float v[] = {t3[(i) * 2 + 0], t3[(i) * 2 + 1]}; stn<2>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), v); }
+}
+
+// The decay of every segment of Vt.
+extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
-  const int x__row = warp * 8;
-  const int x_M = block * 32 + lane;
+  const int x_M = lane * 2;
   // %0 [M] = zeros
-  float t0[1];
-  t0[0] = 0.f;
+  float t0[2];
+  UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
+  // %1 [] = 1
   float t1[1];
-  t1[0] = 0.f;
-  // loop chunks with %1 [M] = %0
-   {
-    constexpr int RING = 1024;
-    const u32 ring = saddr(smem) + RING;
-    int full = 0, empty = 0;
-    auto fill = [&](int m) {
-      if (m < walk_chunks) {
-        const int index_ = m, chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
-        const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
-        (void)chunk_, (void)length_;
-         {
-          const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
-          const i64 step = 32 * ((i64)s_g.token);
-          UNROLL for (int u = 0; u < 2; ++u) {
-            const bool in = u * 32 + r < length_;
-            cp_async(ring + empty * 8192 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
-          }
-        }
-      }
-      cp_commit();
-      if (++empty == 6) empty = 0;
-    };
-    UNROLL for (int m = 0; m < 6; ++m) fill(m);
-    cp_wait<5>();
-    __syncthreads();
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %2 [%row, M] = load g row
-      float t2[8];
-      UNROLL for (int i = 0; i < 8; ++i) t2[i] = ld((const f32*)(smem + RING + full * 8192 + 0 + (x__row + i) * 128) + lane);
-      // %3 [M] = sum[%row] %2
-      // %4 [M] = add %1, %3
-      UNROLL for (int i = 0; i < 8; ++i) t1[0] += t2[i];
-      cp_wait<4>();
-      __syncthreads();
-      fill(n + 6); if (++full == 6) full = 0;
-    }
+  t1[0] = 1.f;
+  // %2 [M] = add %0, %1
+  float t2[2];
+  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
+  float t3[2];
+  UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
+  // loop chunks with %3 [M] = %2
+  #pragma unroll 4
+  for (int n = warp; n < walk_chunks; n += 8) {
+    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+    const int length = walk_end - first < 64 ? walk_end - first : 64;
+    (void)chunk, (void)length;
+    // %4 [M] = load ws.Vt.decay
+    float t4[2];
+    ldn<2>(&t4[0], p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M);
+    UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
   }
-  (sm + 0)[(warp * 1 + 0) * 32 + lane] = t1[0];
+  UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
   __syncthreads();
-  { float x = (sm + 0)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0)[(s * 1 + 0) * 32 + lane]; t1[0] = x; }
-  t1[0] += t0[0];
-  // %5 [M] = exp %1
-  float t5[1];
-  t5[0] = m_exp(t1[0]);
-  // store ws.Kt.span, %5
-  if (warp == 0) st(p_ws_Kt_span + ((i64)segment * d.heads + head) * 64 + x_M, t5[0]);
+  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  // store ws.Vt.span, %3
+  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
 }
 
-// What every segment adds to Kt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to Vt by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -462,46 +623,56 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __res
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 136192, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (half >= 1) {
+    float r5_0[1];
     bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 45056; (void)to;
-      // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      // %5 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_5), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
+      // %3 [%row, M] = load ws.Vt.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      // %6 [%row, M] = cumsum %2
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
-    // %0 [K, M] = zeros
+    // %0 [M, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -512,109 +683,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %7 [M] = pick last %6
-      if (const int i = t; i < 64) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
-      // %3 [%row, M] = expm1 %2
-      float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
-      float f3_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = m_expm1(f2_2[i]);
-      // %8 [M, %row] = sub %7, %6
-      bar_sync(2, 128);
-      float f6_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
-      float f8_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + W0_7))[frag_row(i)] - f6_4[i]);
-      // %4 [%row, M] = neg %3
-      float f4_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = (-f3_3[i]);
-      // %9 [M, %row] = exp %8
-      float f9_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = m_exp(f8_5[i]);
-      // %12 [M] = exp %7
-      if (const int i = t; i < 64) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_7))[i]);
-      // %10 [M, %row] = mul %9, %4
-      float f10_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f9_7[i] * f4_6[i]);
-      // %13 [M, K] = mul %12, %1
-      bar_sync(2, 128);
-      float f13_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
-      // %11 [K, M] = contract[%row] %5, %10
-      // %14 [M, K] = add %13, %11
-      u32 a10_10[4][4]; pack<4>(a10_10, f10_8);
-      float f14_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = f13_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_11, a10_10, (sa + L1_5)); mma_commit();
+      // %6 [M, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f14_11) / 4>(f14_11);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Kt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store ws.Vt.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// The state of Vt after the last token.
-extern "C" __global__ void __launch_bounds__(256) Vt_last(const f32* __restrict__ p_Vt, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = load Vt
-  float t0[4];
-  { if (p_Vt != nullptr) ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [M, V] = %0
-   {
-    Few<f32, 1> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
-      raw4[p][0] = few<4>(p_ws_Vt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [M] = load ws.Vt.span
-        float t2[1];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [M, V] = load ws.Vt.local
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // %3 [M, V] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
-        // %5 [M, V] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-  // store final.Vt, %1
-  if (p_final_Vt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
@@ -728,87 +817,10 @@ extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __rest
   { auto* const at = p_ws_value14 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t8[i]); }
 }
 
-// Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, f32* __restrict__ p_ws_Vt_adjoint0, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Carries the cotangent of Vt against time.
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_2(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_4 = 26624, M6 = 26624;
-  const int outer = blockIdx.x;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x;
-  const int part = __shfl_sync(~0u, t >> 7, 0);
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  (void)group, (void)basep;
-  // %0 [%row, V] = load d_o row
-  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  // %7 [%row, M] = load ws.value3 row
-  tile_load<64, 1, 256>((base + M2_7), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %8 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %12 [M, V] = load ws.Vt.states
-  tile_load<64, 1, 256>((base + M4_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %2 [%col, V] = swap %1
-  // %3 [%row, %col] = contract[V] %0, %2
-  cp_wait<4>();
-  bar_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
-  cp_wait<3>();
-  team_sync(1, 256);
-  float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
-  // %5 [] = -1
-  // %16 [%row, M] = dscoreRow[M] %4, %7 by %8
-  cp_wait<1>();
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M5_4), f4_2, part * 2);
-  bar_sync(1, 256);
-  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M5_4));
-  bar_sync(1, 256);
-  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M6), part * 2, 4 + part);
-  float f16_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_5[i] = whole_3[0][i];
-  bar_sync(1, 256);
-  // %9 [%row, M] = mul %16, %5
-  float f9_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f16_5[i] * (-1.f));
-  // %10 [%row, M] = cumsum %8
-  // %13 [%row, M] = contract[V] %0, %12
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
-  cp_wait<0>();
-  team_sync(1, 256);
-  float f13_8[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
-  // %11 [%row, M] = exp %10
-  float f10_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
-  // %14 [%row, M] = mul %11, %13
-  mma_wait<0>();
-  mma_ready<sizeof(f13_8) / 4>(f13_8);
-  float f14_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
-  // %15 [%row, M] = add %14, %9
-  float f15_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
-  // store ws.Vt.adjoint0, %15
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
-}
-
-// What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -822,40 +834,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf1
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (half >= 1) {
-    float r4_0[1];
-    float r7_2[1];
-    float r10_4[1];
-    float r14_6[1];
+    float r5_0[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
     };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %15 [%row, M] = load ws.value37 row
-      tile_load<64, 1, 128>((to + L3_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %26 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L4_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, M] = load ws.Vt.read0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -867,33 +870,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf1
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v4_1 = r4_0[0];
-      const float v7_3 = r7_2[0];
-      if (const int i = t; i < 64) ((float*)(sp + L0_7))[i] = v7_3;
-      const float v10_5 = r10_4[0];
-      if (const int i = t; i < 64) ((float*)(sp + L1_10))[i] = v10_5;
-      const float v14_7 = r14_6[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_14))[i] = v14_7;
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
       if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      // %3 [] = 1
-      // %5 [%row] = div %3, %4
-      float v5_8 = 0.f;
-      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
-      if (const int i = t; i < 64) ((float*)(sp + L5_5))[i] = v5_8;
-      // %23 [] = 0.125
       bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
-    // %0 [K, M] = zeros
+    // %0 [M, V] = load ws.Vt.entry_cotangent, whole d_final.Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
@@ -906,81 +898,78 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf1
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %2 [%row, M] = load ws.Vt.adjoint0 row
-      // %9 [%row, M] = load ws.Kt.result0 row
-      // %6 [%row, M] = chain %2, %5
-      float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L5_5))[frag_col(i)]);
-      // %11 [%row, M] = sub %9, %10
-      float f9_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f9_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L1_10))[frag_col(i)]);
-      // %8 [%row, M] = add %6, %7
-      float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L0_7))[frag_col(i)]);
-      // %12 [%row, M] = exp %11
-      float f12_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
-      // %16 [%row, M] = sub %3, %15
-      float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L3_15), 0);
-      float f16_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
-      // %20 [%row, M] = load g row
-      // %13 [%row, M] = chain %8, %12
-      float f13_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
-      // %17 [%row, M] = mul %14, %16
-      float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L2_14))[frag_col(i)] * f16_9[i]);
-      // %21 [%row, M] = cumsum %20
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      bar_sync(2, 128);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %18 [%row, M] = add %13, %17
-      float f18_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
-      // %22 [%row, M] = exp %21
-      bar_sync(2, 128);
-      float f21_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f22_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
-      // %28 [M] = pick last %21
-      if (const int i = t; i < 64) ((float*)(basep + W1_28))[i] = ((float*)(basep + W0))[4536 + i];
-      // %19 [%row, M] = keep %18
-      float f19_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
-      if (length < 64) {
-        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
-      }
-      // %24 [%row, M] = mul %22, %23
-      float f24_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
-      // %29 [M] = exp %28
-      if (const int i = t; i < 64) ((float*)(basep + W2_29))[i] = m_exp(((float*)(basep + W1_28))[i]);
-      // %25 [%row, M] = mul %24, %19
-      float f25_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
-      // %30 [M, K] = mul %29, %1
-      bar_sync(2, 128);
-      float f30_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W2_29))[frag_row(i)] * f1_1[i]);
-      // %27 [K, M] = contract[%row] %26, %25
-      // %31 [M, K] = add %30, %27
-      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
-      float f31_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L4_26)); mma_commit();
+      // %6 [M, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f31_20) / 4>(f31_20);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Kt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store d_Vt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
+}
+
+// The cotangent of Kt before the first token.
+extern "C" __global__ void __launch_bounds__(256) Kt_reverse_last(const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_K_M = block * 1024 + lane * 4;
+  const int i_K = x_K_M / 64;
+  const int i_M = x_K_M % 64;
+  // %0 [K, M] = load d_final.Kt
+  float t0[4];
+  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, M] = %0
+   {
+    Few<f32, 4> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
+      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Kt.span
+        float t2[4];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [K, M] = load ws.Kt.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // %3 [M, K] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
+        // %5 [M, K] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+  // store d_Kt, %1
+  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }

@@ -272,6 +272,182 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
   }
 }
 
+// Carries Kt from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 35840, stage0 = base + 35840, full = base + 220160, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    bar_sync(1, 128);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 61440; (void)to;
+      // %2 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %5 [%row, K] = load q row
+      // %6 [%row, K] = load k row
+      cp_commit();
+      if (t == 96) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L1_5, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_6, m_k, 0, head, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 61440; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      if (length < 64) {
+        tile_clear<64, 1>((sa + L1_5), length, t);
+        tile_clear<64, 1>((sa + L2_6), length, t);
+        proxy_fence();
+      }
+      bar_sync(1, 128);
+      // %7 [%col, K] = swap %6
+      // %8 [%row, %col] = contract[K] %5, %7
+      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
+      float f8_1[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2_6)); mma_commit();
+      // %9 [%row, %col] = mask %8
+      mma_wait<0>();
+      mma_ready<sizeof(f8_1) / 4>(f8_1);
+      float f9_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
+      store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
+      // %10 [] = 0.125
+      // %14 [%row, M] = cumsum %2
+      bar_sync(1, 128);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, M] = load ws.Kt.entry, whole Kt
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 61440; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // %13 [%row, M] = contract[K] %5, %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f13_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
+      // %19 [M] = pick last %14
+      if (const int i = t; i < 64) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
+      // %3 [%row, M] = expm1 %2
+      float f2_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
+      float f3_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
+      // %20 [M, %row] = sub %19, %14
+      bar_sync(2, 128);
+      float f14_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
+      float f20_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0_19))[frag_row(i)] - f14_6[i]);
+      // %4 [%row, M] = neg %3
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
+      // %21 [M, %row] = exp %20
+      float f21_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
+      // %24 [M] = exp %19
+      if (const int i = t; i < 64) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
+      // %22 [M, %row] = mul %21, %4
+      float f22_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
+      // %25 [M, K] = mul %24, %1
+      bar_sync(2, 128);
+      float f25_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
+      // %23 [K, M] = contract[%row] %6, %22
+      // %26 [M, K] = add %25, %23
+      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
+      float f26_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
+      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2_6)); mma_commit();
+      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
+      store_frag<4, 64, true>((base + W2), f4_8, 0);
+      bar_sync(2, 128);
+      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
+      float f27_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
+      bar_sync(2, 128);
+      // %12 [%row, M] = mul %27, %10
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
+      bar_sync(2, 128);
+      float f27_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
+      float f12_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      // %15 [%row, M] = exp %14
+      float f15_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      // %16 [%row, M] = mul %15, %10
+      float f16_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
+      // %17 [%row, M] = mul %16, %13
+      mma_wait<1>();
+      mma_ready<sizeof(f13_3) / 4>(f13_3);
+      float f17_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      // %18 [%row, M] = add %17, %12
+      float f18_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f26_13) / 4>(f26_13);
+      // store ws.Kt.result0, %18
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store final.Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Kt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
 // The decay of every segment of Vt.
 extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -313,138 +489,6 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
   UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
   // store ws.Vt.span, %3
   if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
-}
-
-// Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M14 = 18432, M8 = 36864, M9_13 = 45056, M10 = 53248, M11_15 = 36864, M12 = 18432, M13 = 53248, M15 = 0, M2 = 36864, M6 = 36864, M4_2 = 61440, M5_5 = 37376, M7_10 = 45056;
-  const int outer = blockIdx.x;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x;
-  const int part = __shfl_sync(~0u, t >> 7, 0);
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  (void)group, (void)basep;
-  // %4 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %5 [%row] = max[M] %4
-  cp_wait<1>();
-  bar_sync(1, 256);
-  float f4_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f4_0);
-  // %1 [%row, M] = cumsum %0
-  cp_wait<0>();
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  bar_sync(1, 256);
-  float v2_1 = 0.f;
-  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
-  // %3 [M] = exp %2
-  float v3_2 = 0.f;
-  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
-  float v5_3 = 0.f;
-  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // %6 [%row, M] = sub %4, %5
-  if (const int i = t; i < 64) ((float*)(basep + M5_5))[i] = v5_3;
-  bar_sync(1, 256);
-  float f6_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_0[i] - ((float*)(basep + M5_5))[frag_row(i)]);
-  // %7 [%row, M] = exp %6
-  float f7_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = m_exp(f6_4[i]);
-  // %8 [%row] = sum[M] %7
-  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f7_5);
-  // %9 [] = 1
-  bar_sync(1, 256);
-  float v8_6 = 0.f;
-  if (const int i = t; i < 64) v8_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
-  // %10 [%row] = div %9, %8
-  float v10_7 = 0.f;
-  if (const int i = t; i < 64) v10_7 = m_div(1.f, v8_6);
-  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_7;
-  // %11 [%row, M] = mul %7, %10
-  bar_sync(1, 256);
-  float f11_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (f7_5[i] * ((float*)(basep + M7_10))[frag_row(i)]);
-  // store ws.value15, %11
-  store_frag<2, 64, false>((base + M8), f11_8, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
-  // %12 [%row, M] = exp %1
-  float f1_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f12_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f1_9[i]);
-  // %13 [%row, M] = keep %11
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f11_8[i] : 0.f);
-  store_frag<2, 64, false>((base + M9_13), f13_11, part * 2);
-  // %14 [%row, M] = mul %12, %13
-  float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f12_10[i] * f13_11[i]);
-  // store ws.Vt.read0, %14
-  store_frag<2, 64, false>((base + M10), f14_12, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  // %15 [%row, M] = expm1 %0
-  float f0_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_expm1(f0_13[i]);
-  store_frag<2, 64, false>((base + M11_15), f15_14, part * 2);
-  // store ws.value3, %15
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
-  // %18 [] = -1
-  // %16 [M, %row] = sub %2, %1
-  float f1_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f16_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_15[i]);
-  // %17 [M, %row] = exp %16
-  float f17_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_exp(f16_16[i]);
-  // %19 [M, %row] = mul %17, %18
-  float f19_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f17_17[i] * (-1.f));
-  // %20 [M, %row] = mul %19, %15
-  float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f15_14[i]);
-  // store ws.Vt.col0, %20
-  store_frag<2, 64, false>((base + M12), f20_19, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  // store ws.value11, %5
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1), v5_3);
-  // store ws.value14, %8
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1), v8_6);
-  // %21 [%row, %col] = dscore[M] %13, %15 by %0
-  bar_sync(1, 256);
-  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M3)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
-  float f21_21[16];
-  if (part == 0) put_whole(((float*)(basep + M14)), whole_20[0], t);
-  bar_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M14)), whole_20[0], t);
-  bar_sync(1, 256);
-  take_part<16>(f21_21, ((float*)(basep + M14)), part, t);
-  bar_sync(1, 256);
-  // %22 [%row, %col] = mul %18, %21
-  float f22_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
-  // store ws.Vt.score0_0, %22
-  store_frag<2, 64, false>((base + M15), f22_22, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
 }
 
 // What every segment adds to the cotangent of Vt by its start.
@@ -556,10 +600,10 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* 
   }
 }
 
-// What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Carries the cotangent of Vt against time.
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_Vt_read0, const __grid_constant__ TensorMap m_ws_Vt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0_28 = 0, W1_29 = 256, L0 = 0, L2 = 18432, L6 = 36864, L9 = 55296, L5_15 = 73728, L7_26 = 81920, L1_7 = 90112, L3_10 = 90368, L4_14 = 90624, L8_5 = 90880;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -568,111 +612,81 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
+  const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 183296, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
     proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
-    float r4_0[1];
-    float r7_2[1];
-    float r10_4[1];
-    float r14_6[1];
+    float r5_0[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
     };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 91136; (void)to;
-      // %2 [%row, M] = load ws.Vt.adjoint0 row
-      array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %9 [%row, M] = load ws.Kt.result0 row
-      array_load<64, 72, 128>((to + L2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %15 [%row, M] = load ws.value37 row
-      // %20 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L6), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      // %26 [%row, K] = load q row
-      cp_commit();
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, M] = load ws.Vt.read0 row
       if (t == 96) {
-        const u32 bar = landed + n % 2 * 8;
+        const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L5_15, m_ws_value37, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L7_26, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_read0, 0, head, first, bar);
       }
     };
-    auto prefetch = [&](int n) {
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto drain = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      tile_prefetch<1>(m_ws_value37, v0, head, first);
-      tile_prefetch<1>(m_q, 0, head, first);
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      if (t == 96) tile_push<64, 1>(m_ws_Vt_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v4_1 = r4_0[0];
-      const float v7_3 = r7_2[0];
-      if (const int i = t; i < 64) ((float*)(sp + L1_7))[i] = v7_3;
-      const float v10_5 = r10_4[0];
-      if (const int i = t; i < 64) ((float*)(sp + L3_10))[i] = v10_5;
-      const float v14_7 = r14_6[0];
-      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_7;
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
       if (n + 1 < walk_chunks) ask(n + 1);
-      cp_wait<0>();
-      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 3) drain(n + 1 - 3);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L5_15), length, t);
-        tile_clear<64, 1>((sa + L7_26), length, t);
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
         proxy_fence();
       }
-      bar_sync(1, 128);
-      // %3 [] = 1
-      // %5 [%row] = div %3, %4
-      float v5_8 = 0.f;
-      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
-      if (const int i = t; i < 64) ((float*)(sp + L8_5))[i] = v5_8;
-      // %21 [%row, M] = cumsum %20
-      bar_sync(1, 128);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
-      // %23 [] = 0.125
-      bar_sync(1, 128);
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
+      if (t == 96) bulk_wait<1>();
+      bar_arrive(full + n % 3 * 8);
     }
-    cp_wait<0>();
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 96) bulk_wait<0>();
   }
   else {
-    // %0 [K, M] = zeros
+    // %0 [M, V] = load ws.Vt.entry_cotangent, whole d_final.Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
@@ -681,191 +695,413 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 0; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      // %6 [%row, M] = chain %2, %5
-      float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
-      float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L8_5))[frag_col(i)]);
-      // %11 [%row, M] = sub %9, %10
-      float f9_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
-      float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L3_10))[frag_col(i)]);
-      // %8 [%row, M] = add %6, %7
-      float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
-      // %12 [%row, M] = exp %11
-      float f12_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
-      // %16 [%row, M] = sub %3, %15
-      float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L5_15), 0);
-      float f16_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
-      // %13 [%row, M] = chain %8, %12
-      float f13_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
-      // %17 [%row, M] = mul %14, %16
-      float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L4_14))[frag_col(i)] * f16_9[i]);
-      // %18 [%row, M] = add %13, %17
-      float f18_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
-      // %22 [%row, M] = exp %21
-      float f21_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
-      float f22_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
-      // %28 [M] = pick last %21
-      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L9))[4536 + i];
-      // %19 [%row, M] = keep %18
-      float f19_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
-      if (length < 64) {
-        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
-      }
-      // %24 [%row, M] = mul %22, %23
-      float f24_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
-      // %29 [M] = exp %28
-      if (const int i = t; i < 64) ((float*)(basep + W1_29))[i] = m_exp(((float*)(basep + W0_28))[i]);
-      // %25 [%row, M] = mul %24, %19
-      float f25_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
-      // %30 [M, K] = mul %29, %1
-      bar_sync(2, 128);
-      float f30_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W1_29))[frag_row(i)] * f1_1[i]);
-      // %27 [K, M] = contract[%row] %26, %25
-      // %31 [M, K] = add %30, %27
-      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
-      float f31_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L7_26)); mma_commit();
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      // store ws.Vt.cotangents, %1
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [M, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f31_20) / 4>(f31_20);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
-      bar_sync(2, 128);
-      bar_arrive(empty + n % 2 * 8);
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
+      proxy_fence();
+      bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Kt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store d_Vt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
-// Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
-extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Gradients of what the scan of Kt reads.
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M24 = 92160, M31 = 0, M16 = 18432, M0_18 = 110592, M4_22 = 118784, M5_28 = 126976, M6_34 = 135168, M7_42 = 143360, M12_19 = 151552, M13_17 = 159744, M15 = 55296, M17_27 = 18432, M18_21 = 18432, M19 = 26624, M25_41 = 167936, M26 = 167936, M27_50 = 176128, M28 = 135168, M29 = 18432, M30 = 26624, M8_3 = 184320, M9_5 = 184576, M10_8 = 184832, M11_12 = 185088, M20_38 = 55296, M32_67 = 18432;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
-  (void)lane, (void)warp, (void)block;
-  const int x__row = warp * 8;
-  const int x_M = lane * 2;
-  // %0 [%row, M] = load g row
-  float t0[16];
-  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t0[(i) * 2 + 0]); } }
-  // %1 [%row, M] = cumsum %0
-  float t1[16];
-  float in1[2], out1[2];
-   {
-    float* const ex = (sm + 0);
-    UNROLL for (int j = 0; j < 2; ++j) {
-      float h = 0.f;
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[(i) * 2 + j]); }
-      ex[(warp * 2 + j) * 32 + lane] = h;
-    }
-    __syncthreads();
-    UNROLL for (int j = 0; j < 2; ++j) {
-      float h = 0.f;
-      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 2 + j) * 32 + lane]; }
-      out1[j] = h;
-      h = in1[j];
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[(i) * 2 + j]); t1[(i) * 2 + j] = h; }
-    }
-  }
-  // %2 [M] = pick last %1
-  float t2[2];
-  UNROLL for (int j = 0; j < 2; ++j) if (warp == 7) (sm + 512)[j * 32 + lane] = t1[(7) * 2 + j];
-  __syncthreads();
-  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (sm + 512)[j * 32 + lane];
-  // %3 [M] = exp %2
-  float t3[2];
-  UNROLL for (int j = 0; j < 2; ++j) t3[j] = m_exp(t2[j]);
-  // store ws.Vt.decay, %3
-  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, v); }
-  // %4 [%row, M] = load ws.Kt.result0 row
-  float t4[16];
-  { auto* const at = p_ws_Kt_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t4[(i) * 2 + 0]); } }
-  // %5 [%row] = max[M] %4
-  float t5[8];
-  UNROLL for (int i = 0; i < 8; ++i) t5[i] = __int_as_float(0xff800000);
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t5[i] = max_nan(t5[i], t4[(i) * 2 + j]);
-  UNROLL for (int i = 0; i < 8; ++i) t5[i] = lanes_fold(t5[i], [](float x, float y) { return max_nan(x, y); });
-  // %6 [%row, M] = sub %4, %5
-  float t6[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] - t5[i]);
-  // %7 [%row, M] = exp %6
-  float t7[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t7[(i) * 2 + j] = m_exp(t6[(i) * 2 + j]);
-  // %8 [%row] = sum[M] %7
-  float t8[8];
-  UNROLL for (int i = 0; i < 8; ++i) t8[i] = 0.f;
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t8[i] = t8[i] + t7[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 8; ++i) t8[i] = lanes_fold(t8[i], [](float x, float y) { return fold_sum(x, y); });
-  // %9 [] = 1
-  float t9[1];
-  t9[0] = 1.f;
-  // %10 [%row] = div %9, %8
-  float t10[8];
-  UNROLL for (int i = 0; i < 8; ++i) t10[i] = m_div(t9[0], t8[i]);
-  // %11 [%row, M] = mul %7, %10
-  float t11[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = (t7[(i) * 2 + j] * t10[i]);
-  // %12 [%row, M] = exp %1
-  float t12[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[(i) * 2 + j] = m_exp(t1[(i) * 2 + j]);
-  // %13 [%row, M] = keep %11
-  float t13[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = (x__row + i) < length ? t11[(i) * 2 + j] : 0.f;
-  // %14 [%row, M] = mul %12, %13
-  float t14[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t12[(i) * 2 + j] * t13[(i) * 2 + j]);
-  // store ws.Vt.read0, %14
-  { auto* const at = p_ws_Vt_read0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t14[(i) * 2 + 0], t14[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
-  // %15 [%row, M] = expm1 %0
-  float t15[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = m_expm1(t0[(i) * 2 + j]);
-  // store ws.value3, %15
-  { auto* const at = p_ws_value3 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t15[(i) * 2 + 0], t15[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
-  // %16 [M, %row] = sub %2, %1
-  float t16[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t2[j] - t1[(i) * 2 + j]);
-  // %17 [M, %row] = exp %16
-  float t17[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[(i) * 2 + j] = m_exp(t16[(i) * 2 + j]);
-  // %18 [] = -1
-  float t18[1];
-  t18[0] = (-1.f);
-  // %19 [M, %row] = mul %17, %18
-  float t19[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t17[(i) * 2 + j] * t18[0]);
-  // %20 [M, %row] = mul %19, %15
-  float t20[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t19[(i) * 2 + j] * t15[(i) * 2 + j]);
-  // store ws.Vt.col0, %20
-  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t20[(i) * 2 + 0], t20[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
-  // store ws.value11, %5
-  { auto* const at = p_ws_value11 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t5[i]); }
-  // store ws.value14, %8
-  { auto* const at = p_ws_value14 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t8[i]); }
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  // %18 [%row, M] = load ws.value3 row
+  tile_load<64, 1, 512>((base + M0_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %20 [%row, M] = load g row
+  array_load<64, 72, 512>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %22 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M4_22), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %28 [K, M] = load ws.Kt.states
+  tile_load<64, 1, 512>((base + M5_28), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %34 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M6_34), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %42 [K, M] = load ws.Kt.cotangents
+  tile_load<64, 1, 512>((base + M7_42), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %1 [] = 1
+  // %2 [%row] = load ws.value14 row
+  // %3 [%row] = div %1, %2
+  float v3_4 = 0.f;
+  if (const int i = t; i < 64) v3_4 = m_div(1.f, asked2_0);
+  if (const int i = t; i < 64) ((float*)(basep + M8_3))[i] = v3_4;
+  // %5 [%row] = load ws.value30 row
+  if (const int i = t; i < 64) ((float*)(basep + M9_5))[i] = asked5_1;
+  // %8 [%row] = load ws.value11 row
+  if (const int i = t; i < 64) ((float*)(basep + M10_8))[i] = asked8_2;
+  // %12 [%row] = load ws.value36 row
+  if (const int i = t; i < 64) ((float*)(basep + M11_12))[i] = asked12_3;
+  // %19 [%row, M] = neg %18
+  cp_wait<7>();
+  bar_sync(1, 512);
+  float f18_5[8];
+  load_frag<1, 64, false>(f18_5, (base + M0_18), part * 1);
+  float f19_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_6[i] = (-f18_5[i]);
+  store_frag<1, 64, false>((base + M12_19), f19_6, part * 1);
+  // %4 [%row, M] = chain %0, %3
+  cp_wait<6>();
+  bar_sync(1, 512);
+  float f0_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f0_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f4_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f4_8[i] = m_chain(f0_7[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  // %6 [%row, M] = add %4, %5
+  float f6_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f6_9[i] = (f4_8[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %9 [%row, M] = sub %7, %8
+  cp_wait<5>();
+  bar_sync(1, 512);
+  float f7_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f7_10[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f9_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_11[i] = (f7_10[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %10 [%row, M] = exp %9
+  float f10_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_12[i] = m_exp(f9_11[i]);
+  // %11 [%row, M] = chain %6, %10
+  float f11_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f11_13[i] = m_chain(f6_9[i], f10_12[i]);
+  // %13 [%row, M] = less %7, %8
+  float f13_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_14[i] = (f7_10[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %14 [%row, M] = sub %1, %13
+  float f14_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_15[i] = (1.f - f13_14[i]);
+  // %15 [%row, M] = mul %12, %14
+  float f15_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f15_16[i] = (((float*)(basep + M11_12))[frag_row(i)] * f14_15[i]);
+  // %16 [%row, M] = add %11, %15
+  float f16_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_17[i] = (f11_13[i] + f15_16[i]);
+  // %17 [%row, M] = keep %16
+  float f17_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_18[i] = (frag_row(i) < length ? f16_17[i] : 0.f);
+  store_frag<1, 64, false>((base + M13_17), f17_18, part * 1);
+  // %21 [%row, %col] = dscore[M] %17, %19 by %20
+  cp_wait<4>();
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  bar_sync(1, 512);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M13_17)}, {(base + M12_19)}, ((float*)(basep + M14)), {(base + M15)}, part * 1, part * 1 + 1, 4 + part);
+  float f21_20[8];
+  if (part == 0) put_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 1) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 2) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  if (part == 3) add_whole(((float*)(basep + M16)), whole_19[0], t);
+  bar_sync(1, 512);
+  take_part<8>(f21_20, ((float*)(basep + M16)), part, t);
+  bar_sync(1, 512);
+  // %23 [%col, K] = swap %22
+  // %25 [%row, M] = cumsum %20
+  // %26 [%row, M] = exp %25
+  float f25_21[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f26_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = m_exp(f25_21[i]);
+  // %27 [%row, M] = mul %26, %17
+  float f27_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_18[i]);
+  // %29 [%row, K] = contract[M] %27, %28
+  store_frag<1, 64, false>((base + M17_27), f27_23, part * 1);
+  bar_sync(1, 512);
+  u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M17_27));
+  cp_wait<2>();
+  team_sync(1, 512);
+  float f29_25[8];
+  mma_open(); mma<16, 4, 64, false, true>(f29_25, a27_24, (base + M5_28), part * 16); mma_commit();
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %30 [%row, K] = add %29, %24
+  mma_wait<0>();
+  mma_ready<sizeof(f29_25) / 4>(f29_25);
+  store_frag<1, 64, false>((base + M18_21), f21_20, part * 1);
+  bar_sync(1, 512);
+  u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M18_21));
+  float f30_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f30_27[i] = f29_25[i];
+  mma_open(); mma<16, 4, 64, true, false>(f30_27, a21_26, (base + M4_22), part * 16); mma_commit();
+  // %31 [] = 0.125
+  // %32 [%row, K] = mul %30, %31
+  mma_wait<0>();
+  mma_ready<sizeof(f30_27) / 4>(f30_27);
+  float f32_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = (f30_27[i] * 0.125f);
+  // store d_q, %32
+  store_frag<1, 64, false>((base + M19), f32_28, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  // %36 [%col, K] = swap %34
+  // %78 [%col, %row] = swap %21
+  // %79 [%row, K] = contract[%col] %78, %36
+  u32 a21_29[4][4]; load_as<4, 64, true>(a21_29, (base + M18_21));
+  cp_wait<1>();
+  team_sync(1, 512);
+  float f79_30[8];
+  mma_open(); mma<16, 4, 64, true, true>(f79_30, a21_29, (base + M6_34), part * 16); mma_commit();
+  // %37 [%row, K] = mul %79, %31
+  mma_wait<0>();
+  mma_ready<sizeof(f79_30) / 4>(f79_30);
+  float f37_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_31[i] = (f79_30[i] * 0.125f);
+  // %38 [M] = pick last %25
+  float v38_32 = 0.f;
+  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M20_38))[i] = v38_32;
+  bar_sync(1, 512);
+  // %87 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M21), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %39 [M, %row] = sub %38, %25
+  float f25_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_33[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f39_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (((float*)(basep + M20_38))[(frag_col(i) + part * 16)] - f25_33[i]);
+  // %40 [M, %row] = exp %39
+  float f40_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = m_exp(f39_34[i]);
+  // %94 [%row, M] = neg %18
+  float f18_36[8];
+  load_frag<1, 64, false>(f18_36, (base + M0_18), part * 1);
+  float f94_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f94_37[i] = (-f18_36[i]);
+  bar_sync(1, 512);
+  // %90 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M22), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %72 [%row, M] = load ws.Vt.adjoint1 row
+  array_load<64, 72, 512>((base + M23), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %45 [%row, M] = load ws.Vt.adjoint3 row
+  array_load<64, 72, 512>((base + M24), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %41 [M, %row] = mul %40, %94
+  float f41_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_38[i] = (f40_35[i] * f94_37[i]);
+  // %43 [%row, K] = contract[M] %41, %42
+  // %44 [%row, K] = add %43, %37
+  store_frag<1, 64, false>((base + M25_41), f41_38, part * 1);
+  bar_sync(1, 512);
+  u32 a41_39[4][4]; load_as<4, 64, false>(a41_39, (base + M25_41));
+  cp_wait<4>();
+  team_sync(1, 512);
+  float f44_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_40[i] = f37_31[i];
+  mma_open(); mma<16, 4, 64, false, false>(f44_40, a41_39, (base + M7_42), part * 16); mma_commit();
+  // store d_k, %44
+  mma_wait<0>();
+  mma_ready<sizeof(f44_40) / 4>(f44_40);
+  store_frag<1, 64, false>((base + M26), f44_40, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
+  // %46 [%row, M] = contract[K] %34, %28
+  u32 a34_41[4][4]; load_as<4, 64, false>(a34_41, (base + M6_34));
+  float f46_42[8];
+  mma_open(); mma<16, 4, 64, true, true>(f46_42, a34_41, (base + M5_28), part * 16); mma_commit();
+  // %47 [%row, M] = mul %26, %31
+  float f47_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_43[i] = (f26_22[i] * 0.125f);
+  // %48 [%row, M] = mul %47, %46
+  mma_wait<0>();
+  mma_ready<sizeof(f46_42) / 4>(f46_42);
+  float f48_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_44[i] = (f47_43[i] * f46_42[i]);
+  // %49 [%row, %col] = contract[K] %34, %23
+  u32 a34_45[4][4]; load_as<4, 64, false>(a34_45, (base + M6_34));
+  float f49_46[8];
+  mma_open(); mma<16, 4, 64, false, true>(f49_46, a34_45, (base + M4_22), part * 16); mma_commit();
+  // %50 [%row, %col] = mask %49
+  mma_wait<0>();
+  mma_ready<sizeof(f49_46) / 4>(f49_46);
+  float f50_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_47[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_46[i] : 0.f);
+  // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
+  store_frag<1, 64, false>((base + M27_50), f50_47, part * 1);
+  bar_sync(1, 512);
+  u32 a50_49[4][4]; load_as<4, 64, false>(a50_49, (base + M27_50));
+  bar_sync(1, 512);
+  float whole_48[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_48, {a50_49}, (base + M12_19), ((float*)(basep + M14)), (base + M28), part * 1, 4 + part);
+  float f80_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_50[i] = whole_48[0][i];
+  bar_sync(1, 512);
+  // %52 [%row, M] = mul %80, %31
+  float f52_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_51[i] = (f80_50[i] * 0.125f);
+  // %53 [%row, M] = add %48, %52
+  float f53_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_52[i] = (f48_44[i] + f52_51[i]);
+  // %86 [%row, M] = chain %87, %3
+  cp_wait<3>();
+  bar_sync(1, 512);
+  float f87_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f87_53[i] = ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f86_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f86_54[i] = m_chain(f87_53[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  // %85 [%row, M] = add %86, %5
+  float f85_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f85_55[i] = (f86_54[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %89 [%row, M] = sub %90, %8
+  cp_wait<2>();
+  bar_sync(1, 512);
+  float f90_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f90_56[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f89_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f89_57[i] = (f90_56[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %88 [%row, M] = exp %89
+  float f88_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f88_58[i] = m_exp(f89_57[i]);
+  // %84 [%row, M] = chain %85, %88
+  float f84_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f84_59[i] = m_chain(f85_55[i], f88_58[i]);
+  // %93 [%row, M] = less %90, %8
+  float f93_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f93_60[i] = (f90_56[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %92 [%row, M] = sub %1, %93
+  float f92_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f92_61[i] = (1.f - f93_60[i]);
+  // %91 [%row, M] = mul %12, %92
+  float f91_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f91_62[i] = (((float*)(basep + M11_12))[frag_row(i)] * f92_61[i]);
+  // %83 [%row, M] = add %84, %91
+  float f83_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f83_63[i] = (f84_59[i] + f91_62[i]);
+  // %82 [%row, M] = keep %83
+  float f82_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_64[i] = (frag_row(i) < length ? f83_63[i] : 0.f);
+  // %54 [%row, M] = mul %53, %82
+  float f54_65[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_65[i] = (f53_52[i] * f82_64[i]);
+  // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
+  u32 a50_67[4][4]; load_as<4, 64, true>(a50_67, (base + M27_50));
+  bar_sync(1, 512);
+  float whole_66[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_66, {a50_67}, (base + M13_17), ((float*)(basep + M14)), (base + M29), part * 1, 4 + part);
+  float f81_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_68[i] = whole_66[0][i];
+  bar_sync(1, 512);
+  // %55 [%col, M] = mul %81, %31
+  float f55_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_69[i] = (f81_68[i] * 0.125f);
+  // %56 [%row, M] = swap %55
+  // %57 [%row, M] = contract[K] %22, %42
+  u32 a22_70[4][4]; load_as<4, 64, false>(a22_70, (base + M4_22));
+  float f57_71[8];
+  mma_open(); mma<16, 4, 64, true, true>(f57_71, a22_70, (base + M7_42), part * 16); mma_commit();
+  // %58 [M, %row] = mul %40, %57
+  mma_wait<0>();
+  mma_ready<sizeof(f57_71) / 4>(f57_71);
+  float f58_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_72[i] = (f40_35[i] * f57_71[i]);
+  // %59 [M, %row] = add %58, %56
+  float f59_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_73[i] = (f58_72[i] + f55_69[i]);
+  // %95 [%row, M] = neg %18
+  float f18_74[8];
+  load_frag<1, 64, false>(f18_74, (base + M0_18), part * 1);
+  float f95_75[8];
+  UNROLL for (int i = 0; i < 8; ++i) f95_75[i] = (-f18_74[i]);
+  // %60 [%row, M] = mul %95, %59
+  float f60_76[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_76[i] = (f95_75[i] * f59_73[i]);
+  // %65 [%row, M] = mul %95, %58
+  float f65_77[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_77[i] = (f95_75[i] * f58_72[i]);
+  // %66 [M] = sum[%row] %65
+  col_sums_part<8>(((float*)(basep + M30)), f65_77, 64, part * 16);
+  // %61 [%row, M] = neg %60
+  float f61_78[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_78[i] = (-f60_76[i]);
+  // %62 [M] = contract[K] %28, %42
+  float v62_79 = 0.f;
+  if (const int i = t; i < 64) v62_79 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  // %63 [M] = exp %38
+  float v63_80 = 0.f;
+  if (const int i = t; i < 64) v63_80 = m_exp(v38_32);
+  // %64 [M] = mul %63, %62
+  float v64_81 = 0.f;
+  if (const int i = t; i < 64) v64_81 = (v63_80 * v62_79);
+  // %68 [%row, M] = add %54, %61
+  float f68_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_82[i] = (f54_65[i] + f61_78[i]);
+  // %73 [%row, M] = add %72, %59
+  cp_wait<1>();
+  bar_sync(1, 512);
+  float f72_83[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_83[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_84[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_84[i] = (f72_83[i] + f59_73[i]);
+  // %74 [%row, M] = neg %73
+  float f74_85[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_85[i] = (-f73_84[i]);
+  // %75 [%row, M] = exp %20
+  float f20_86[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_86[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_87[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_87[i] = m_exp(f20_86[i]);
+  // %76 [%row, M] = mul %74, %75
+  float f76_88[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_88[i] = (f74_85[i] * f75_87[i]);
+  // %69 [%row, M] = cumsum reversed %68
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_82[i];
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M31)) + i, ((float*)(basep + M31)) + i, 72, i < 64);
+  float v66_89 = 0.f;
+  if (const int i = t; i < 64) v66_89 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  // %67 [M] = add %64, %66
+  float v67_90 = 0.f;
+  if (const int i = t; i < 64) v67_90 = (v64_81 + v66_89);
+  if (const int i = t; i < 64) ((float*)(basep + M32_67))[i] = v67_90;
+  // %70 [%row, M] = add %69, %67
+  bar_sync(1, 512);
+  float f69_91[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_91[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f70_92[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_92[i] = (f69_91[i] + ((float*)(basep + M32_67))[(frag_col(i) + part * 16)]);
+  // %71 [%row, M] = add %45, %70
+  cp_wait<0>();
+  bar_sync(1, 512);
+  float f45_93[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_93[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f71_94[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_94[i] = (f45_93[i] + f70_92[i]);
+  // %77 [%row, M] = add %71, %76
+  float f77_95[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_95[i] = (f71_94[i] + f76_88[i]);
+  // store d_g, %77
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_95[i], f77_95[i + 1]); }
 }
 
 // Carries the cotangent of Vt against time.
@@ -974,206 +1210,5 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_2(const f32* __r
     }
     // store d_Vt, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 W0_28 = 0, W1_29 = 256, L0 = 0, L2 = 18432, L6 = 36864, L9 = 55296, L5_15 = 73728, L7_26 = 81920, L1_7 = 90112, L3_10 = 90368, L4_14 = 90624, L8_5 = 90880;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 183296, empty = full + 16, landed = empty + 16;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r4_0[1];
-    float r7_2[1];
-    float r10_4[1];
-    float r14_6[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 91136; (void)to;
-      // %2 [%row, M] = load ws.Vt.adjoint0 row
-      array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %9 [%row, M] = load ws.Kt.result0 row
-      array_load<64, 72, 128>((to + L2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %15 [%row, M] = load ws.value37 row
-      // %20 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L6), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      // %26 [%row, K] = load q row
-      cp_commit();
-      if (t == 96) {
-        const u32 bar = landed + n % 2 * 8;
-        bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L5_15, m_ws_value37, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L7_26, m_q, 0, head, first, bar);
-      }
-    };
-    auto prefetch = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      tile_prefetch<1>(m_ws_value37, v0, head, first);
-      tile_prefetch<1>(m_q, 0, head, first);
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v4_1 = r4_0[0];
-      const float v7_3 = r7_2[0];
-      if (const int i = t; i < 64) ((float*)(sp + L1_7))[i] = v7_3;
-      const float v10_5 = r10_4[0];
-      if (const int i = t; i < 64) ((float*)(sp + L3_10))[i] = v10_5;
-      const float v14_7 = r14_6[0];
-      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_7;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      cp_wait<0>();
-      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      if (length < 64) {
-        tile_clear<64, 1>((sa + L5_15), length, t);
-        tile_clear<64, 1>((sa + L7_26), length, t);
-        proxy_fence();
-      }
-      bar_sync(1, 128);
-      // %3 [] = 1
-      // %5 [%row] = div %3, %4
-      float v5_8 = 0.f;
-      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
-      if (const int i = t; i < 64) ((float*)(sp + L8_5))[i] = v5_8;
-      // %21 [%row, M] = cumsum %20
-      bar_sync(1, 128);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
-      // %23 [] = 0.125
-      bar_sync(1, 128);
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [K, M] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 0; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      // %6 [%row, M] = chain %2, %5
-      float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
-      float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L8_5))[frag_col(i)]);
-      // %11 [%row, M] = sub %9, %10
-      float f9_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
-      float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L3_10))[frag_col(i)]);
-      // %8 [%row, M] = add %6, %7
-      float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
-      // %12 [%row, M] = exp %11
-      float f12_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
-      // %16 [%row, M] = sub %3, %15
-      float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L5_15), 0);
-      float f16_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
-      // %13 [%row, M] = chain %8, %12
-      float f13_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
-      // %17 [%row, M] = mul %14, %16
-      float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L4_14))[frag_col(i)] * f16_9[i]);
-      // %18 [%row, M] = add %13, %17
-      float f18_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
-      // %22 [%row, M] = exp %21
-      float f21_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
-      float f22_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
-      // %28 [M] = pick last %21
-      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L9))[4536 + i];
-      // %19 [%row, M] = keep %18
-      float f19_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
-      if (length < 64) {
-        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
-      }
-      // %24 [%row, M] = mul %22, %23
-      float f24_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
-      // %29 [M] = exp %28
-      if (const int i = t; i < 64) ((float*)(basep + W1_29))[i] = m_exp(((float*)(basep + W0_28))[i]);
-      // %25 [%row, M] = mul %24, %19
-      float f25_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
-      // %30 [M, K] = mul %29, %1
-      bar_sync(2, 128);
-      float f30_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W1_29))[frag_row(i)] * f1_1[i]);
-      // %27 [K, M] = contract[%row] %26, %25
-      // %31 [M, K] = add %30, %27
-      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
-      float f31_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L7_26)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f31_20) / 4>(f31_20);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
-      bar_sync(2, 128);
-      bar_arrive(empty + n % 2 * 8);
-    }
-    // store ws.Kt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }

@@ -140,6 +140,234 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
   }
 }
 
+// Scores, solves and pointwise values of the chunks of Vt.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M13 = 18432, M8_13 = 36864, M9 = 45056, M10_17 = 53248, M11 = 61440, M12 = 45056, M14 = 0, M2 = 36864, M6 = 36864, M4_2 = 69632, M5_6 = 37376, M7_11 = 53248;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %5 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %6 [%row] = max[M] %5
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f5_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f5_0);
+  // %1 [%row, M] = cumsum %0
+  cp_wait<0>();
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
+  float v6_3 = 0.f;
+  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
+  // %7 [%row, M] = sub %5, %6
+  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_3;
+  bar_sync(1, 256);
+  float f7_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_0[i] - ((float*)(basep + M5_6))[frag_row(i)]);
+  // %8 [%row, M] = exp %7
+  float f8_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = m_exp(f7_4[i]);
+  // %9 [%row] = sum[M] %8
+  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_5);
+  // %10 [] = 1
+  bar_sync(1, 256);
+  float v9_6 = 0.f;
+  if (const int i = t; i < 64) v9_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
+  // %11 [%row] = div %10, %9
+  float v11_7 = 0.f;
+  if (const int i = t; i < 64) v11_7 = m_div(1.f, v9_6);
+  if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_7;
+  // %4 [%row, M] = exp %1
+  float f1_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f4_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_9[i] = m_exp(f1_8[i]);
+  // %12 [%row, M] = mul %8, %11
+  bar_sync(1, 256);
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_5[i] * ((float*)(basep + M7_11))[frag_row(i)]);
+  // %13 [%row, M] = keep %12
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f12_10[i] : 0.f);
+  store_frag<2, 64, false>((base + M8_13), f13_11, part * 2);
+  // %14 [%row, M] = mul %4, %13
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_9[i] * f13_11[i]);
+  // store ws.Vt.read0, %14
+  store_frag<2, 64, false>((base + M9), f14_12, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  // %18 [] = -1
+  // %15 [M, %row] = sub %2, %1
+  float f15_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_8[i]);
+  // %16 [M, %row] = exp %15
+  float f16_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = m_exp(f15_13[i]);
+  // %19 [M, %row] = mul %16, %18
+  float f19_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_15[i] = (f16_14[i] * (-1.f));
+  // %17 [%row, M] = expm1 %0
+  float f0_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
+  store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
+  // %20 [M, %row] = mul %19, %17
+  float f20_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_15[i] * f17_17[i]);
+  // store ws.Vt.col0, %20
+  store_frag<2, 64, false>((base + M11), f20_18, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  // %21 [%row, %col] = dscore[M] %13, %17 by %0
+  bar_sync(1, 256);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M3)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
+  float f21_20[16];
+  if (part == 0) put_whole(((float*)(basep + M13)), whole_19[0], t);
+  bar_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M13)), whole_19[0], t);
+  bar_sync(1, 256);
+  take_part<16>(f21_20, ((float*)(basep + M13)), part, t);
+  bar_sync(1, 256);
+  // %22 [%row, %col] = mul %18, %21
+  float f22_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
+  // store ws.Vt.score0_0, %22
+  store_frag<2, 64, false>((base + M14), f22_21, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
+}
+
+// What every segment adds to Vt by its end.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    regs_down<88>();
+    float r5_0[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, M] = load ws.Vt.col0 row
+      if (t == 96) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (length < 64) {
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
+      }
+      bar_arrive(full + n % 3 * 8);
+    }
+  }
+  else {
+    regs_up<168>();
+    // %0 [M, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      // %6 [M, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.Vt.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
 // Carries Vt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_score0_0, const __grid_constant__ TensorMap m_ws_Vt_read0, const __grid_constant__ TensorMap m_ws_Vt_col0, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -282,10 +510,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restri
   }
 }
 
-// Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_Kt_states, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to the cotangent of Kt by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, O0 = 0, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
+  constexpr u32 W0_28 = 0, W1_29 = 256, L0 = 0, L2 = 18432, L6 = 36864, L9 = 55296, L5_15 = 73728, L7_26 = 81920, L1_7 = 90112, L3_10 = 90368, L4_14 = 90624, L8_5 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -294,12 +522,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 35840, stage0 = base + 52224, full = base + 175104, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 183296, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -307,561 +535,246 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
   }
   __syncthreads();
   if (half >= 1) {
+    float r4_0[1];
+    float r7_2[1];
+    float r10_4[1];
+    float r14_6[1];
     bar_sync(1, 128);
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 61440; (void)to;
-      // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      // %5 [%row, K] = load q row
-      // %6 [%row, K] = load k row
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 2 * 91136; (void)to;
+      // %2 [%row, M] = load ws.Vt.adjoint0 row
+      array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %9 [%row, M] = load ws.Kt.result0 row
+      array_load<64, 72, 128>((to + L2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %15 [%row, M] = load ws.value37 row
+      // %20 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L6), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %26 [%row, K] = load q row
       cp_commit();
       if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L1_5, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_6, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_15, m_ws_value37, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L7_26, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
+      tile_prefetch<1>(m_ws_value37, v0, head, first);
       tile_prefetch<1>(m_q, 0, head, first);
-      tile_prefetch<1>(m_k, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      if (t == 96) tile_push<64, 1>(m_ws_Kt_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 96) bulk_commit();
-    };
-    if (walk_chunks > 0) issue(0);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      cp_wait<0>();
-      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      if (length < 64) {
-        tile_clear<64, 1>((sa + L1_5), length, t);
-        tile_clear<64, 1>((sa + L2_6), length, t);
-        proxy_fence();
-      }
-      bar_sync(1, 128);
-      // %7 [%col, K] = swap %6
-      // %8 [%row, %col] = contract[K] %5, %7
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
-      float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2_6)); mma_commit();
-      // %9 [%row, %col] = mask %8
-      mma_wait<0>();
-      mma_ready<sizeof(f8_1) / 4>(f8_1);
-      float f9_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
-      // %10 [] = 0.125
-      // %14 [%row, M] = cumsum %2
-      bar_sync(1, 128);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
-      if (t == 96) bulk_wait<0>();
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 2) drain(n + 1 - 2);
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
-    }
-    cp_wait<0>();
-    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 96) bulk_wait<0>();
-  }
-  else {
-    // %0 [K, M] = load ws.Kt.entry, whole Kt
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      // store ws.Kt.states, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %13 [%row, M] = contract[K] %5, %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
-      // %19 [M] = pick last %14
-      if (const int i = t; i < 64) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
-      // %3 [%row, M] = expm1 %2
-      float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
-      float f3_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
-      // %20 [M, %row] = sub %19, %14
-      bar_sync(2, 128);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
-      float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0_19))[frag_row(i)] - f14_6[i]);
-      // %4 [%row, M] = neg %3
-      float f4_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
-      // %21 [M, %row] = exp %20
-      float f21_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      // %24 [M] = exp %19
-      if (const int i = t; i < 64) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
-      // %22 [M, %row] = mul %21, %4
-      float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
-      // %25 [M, K] = mul %24, %1
-      bar_sync(2, 128);
-      float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
-      // %23 [K, M] = contract[%row] %6, %22
-      // %26 [M, K] = add %25, %23
-      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
-      float f26_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2_6)); mma_commit();
-      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
-      store_frag<4, 64, true>((base + W2), f4_8, 0);
-      bar_sync(2, 128);
-      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
-      float f27_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      bar_sync(2, 128);
-      // %12 [%row, M] = mul %27, %10
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      bar_sync(2, 128);
-      float f27_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
-      float f12_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
-      // %15 [%row, M] = exp %14
-      float f15_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
-      // %16 [%row, M] = mul %15, %10
-      float f16_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
-      // %17 [%row, M] = mul %16, %13
-      mma_wait<1>();
-      mma_ready<sizeof(f13_3) / 4>(f13_3);
-      float f17_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
-      // %18 [%row, M] = add %17, %12
-      float f18_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
-      mma_wait<0>();
-      mma_ready<sizeof(f26_13) / 4>(f26_13);
-      // store ws.Kt.result0, %18
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
-      proxy_fence();
-      bar_arrive(empty + n % 2 * 8);
-    }
-  }
-}
-
-// Carries Vt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const __grid_constant__ TensorMap m_ws_Vt_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r5_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %2 [%row, V] = load v row
-      // %3 [%row, M] = load ws.Vt.col0 row
-      if (t == 96) {
-        const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
-      }
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 96) tile_push<64, 1>(m_ws_Vt_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 96) bulk_commit();
-    };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v5_1 = r5_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_7))[i] = v7_3;
+      const float v10_5 = r10_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_10))[i] = v10_5;
+      const float v14_7 = r14_6[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_7;
       if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 3) drain(n + 1 - 3);
+      cp_wait<0>();
+      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L5_15), length, t);
+        tile_clear<64, 1>((sa + L7_26), length, t);
         proxy_fence();
       }
-      if (t == 96) bulk_wait<1>();
-      bar_arrive(full + n % 3 * 8);
+      bar_sync(1, 128);
+      // %3 [] = 1
+      // %5 [%row] = div %3, %4
+      float v5_8 = 0.f;
+      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L8_5))[i] = v5_8;
+      // %21 [%row, M] = cumsum %20
+      bar_sync(1, 128);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
+      // %23 [] = 0.125
+      bar_sync(1, 128);
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 96) bulk_wait<0>();
+    cp_wait<0>();
   }
   else {
-    // %0 [M, V] = load ws.Vt.entry, whole Vt
+    // %0 [K, M] = zeros
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      // store ws.Vt.states, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %6 [M, V] = mul %5, %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
-      // %4 [M, V] = contract[%row] %3, %2
-      // %7 [M, V] = add %6, %4
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
+      const u32 oa = out0 + n % 2 * 0; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
+      // %6 [%row, M] = chain %2, %5
+      float f2_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
+      float f6_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L8_5))[frag_col(i)]);
+      // %11 [%row, M] = sub %9, %10
+      float f9_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
+      float f11_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L3_10))[frag_col(i)]);
+      // %8 [%row, M] = add %6, %7
+      float f8_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
+      // %12 [%row, M] = exp %11
+      float f12_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
+      // %16 [%row, M] = sub %3, %15
+      float f15_8[32];
+      load_frag<4, 64, true>(f15_8, (sa + L5_15), 0);
+      float f16_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
+      // %13 [%row, M] = chain %8, %12
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
+      // %17 [%row, M] = mul %14, %16
+      float f17_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L4_14))[frag_col(i)] * f16_9[i]);
+      // %18 [%row, M] = add %13, %17
+      float f18_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
+      // %22 [%row, M] = exp %21
+      float f21_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
+      float f22_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
+      // %28 [M] = pick last %21
+      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L9))[4536 + i];
+      // %19 [%row, M] = keep %18
+      float f19_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
+      if (length < 64) {
+        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
+      }
+      // %24 [%row, M] = mul %22, %23
+      float f24_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
+      // %29 [M] = exp %28
+      if (const int i = t; i < 64) ((float*)(basep + W1_29))[i] = m_exp(((float*)(basep + W0_28))[i]);
+      // %25 [%row, M] = mul %24, %19
+      float f25_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
+      // %30 [M, K] = mul %29, %1
+      bar_sync(2, 128);
+      float f30_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W1_29))[frag_row(i)] * f1_1[i]);
+      // %27 [K, M] = contract[%row] %26, %25
+      // %31 [M, K] = add %30, %27
+      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
+      float f31_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L7_26)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
-      proxy_fence();
-      bar_arrive(empty + n % 3 * 8);
+      mma_ready<sizeof(f31_20) / 4>(f31_20);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
+      bar_sync(2, 128);
+      bar_arrive(empty + n % 2 * 8);
     }
+    // store ws.Kt.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
-// Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 26624, M11_21 = 27648, M13_36 = 43008;
-  const int outer = blockIdx.x;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x;
-  const int part = __shfl_sync(~0u, t >> 7, 0);
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  (void)group, (void)basep;
-  // %0 [%row, V] = load d_o row
-  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  // %7 [%row, M] = load ws.value3 row
-  tile_load<64, 1, 256>((base + M2_7), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %8 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %12 [M, V] = load ws.Vt.states
-  tile_load<64, 1, 256>((base + M4_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %16 [%row, M] = load ws.value15 row
-  tile_load<64, 1, 256>((base + M5_16), p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %19 [M, V] = load ws.Vt.cotangents
-  tile_load<64, 1, 256>((base + M6_19), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %40 [%row, %col] = load ws.Vt.score0_0
-  tile_load<64, 1, 256>((base + M7_40), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %2 [%col, V] = swap %1
-  // %3 [%row, %col] = contract[V] %0, %2
-  cp_wait<7>();
-  team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
-  cp_wait<6>();
-  team_sync(1, 256);
-  float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
-  // %5 [] = -1
-  // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
-  cp_wait<4>();
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
-  bar_sync(1, 256);
-  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
-  bar_sync(1, 256);
-  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
-  float f48_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_5[i] = whole_3[0][i];
-  bar_sync(1, 256);
-  // %9 [%row, M] = mul %48, %5
-  float f9_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
-  // %10 [%row, M] = cumsum %8
-  // %13 [%row, M] = contract[V] %0, %12
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
-  cp_wait<3>();
-  team_sync(1, 256);
-  float f13_8[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
-  // %11 [%row, M] = exp %10
-  float f10_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
-  // %14 [%row, M] = mul %11, %13
-  mma_wait<0>();
-  mma_ready<sizeof(f13_8) / 4>(f13_8);
-  float f14_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
-  // %15 [%row, M] = add %14, %9
-  float f15_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
-  // store ws.Vt.adjoint0, %15
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
-  // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
-  u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
-  cp_wait<2>();
-  bar_sync(1, 256);
-  float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
-  float f17_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
-  bar_sync(1, 256);
-  // %18 [%row, M] = swap %17
-  // %20 [%row, M] = contract[V] %1, %19
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
-  cp_wait<1>();
-  team_sync(1, 256);
-  float f20_17[16];
-  mma_open(); mma<32, 4, 64, false, true>(f20_17, a1_16, (base + M6_19), part * 32); mma_commit();
-  // %21 [M] = pick last %10
-  float v21_18 = 0.f;
-  if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
-  // %22 [M, %row] = sub %21, %10
-  bar_sync(1, 256);
-  float f10_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_19[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f22_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_20[i] = (((float*)(basep + M11_21))[(frag_col(i) + part * 32)] - f10_19[i]);
-  // %23 [M, %row] = exp %22
-  float f23_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_21[i] = m_exp(f22_20[i]);
-  // %24 [M, %row] = mul %23, %20
-  mma_wait<0>();
-  mma_ready<sizeof(f20_17) / 4>(f20_17);
-  float f24_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_22[i] = (f23_21[i] * f20_17[i]);
-  // %25 [M, %row] = add %24, %18
-  float f25_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_23[i] = (f24_22[i] + f17_15[i]);
-  // store ws.Vt.adjoint1, %25
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_23[i], f25_23[i + 1]); }
-  // %26 [%row, M] = mul %15, %16
-  float f16_24[16];
-  load_frag<2, 64, false>(f16_24, (base + M5_16), part * 2);
-  float f26_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_25[i] = (f15_12[i] * f16_24[i]);
-  // %27 [M, %row] = mul %25, %7
-  float f7_26[16];
-  load_frag<2, 64, false>(f7_26, (base + M2_7), part * 2);
-  float f27_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_27[i] = (f25_23[i] * f7_26[i]);
-  // %28 [M, %row] = mul %5, %27
-  float f28_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_28[i] = ((-1.f) * f27_27[i]);
-  // %29 [M, %row] = neg %28
-  float f29_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_29[i] = (-f28_28[i]);
-  // %30 [M] = contract[V] %12, %19
-  float v30_30 = 0.f;
-  if (const int i = t; i < 64) v30_30 = row_dot<64, 64>((base + M4_12), (base + M6_19), i);
-  // %31 [M] = exp %21
-  float v31_31 = 0.f;
-  if (const int i = t; i < 64) v31_31 = m_exp(v21_18);
-  // %32 [M] = mul %31, %30
-  float v32_32 = 0.f;
-  if (const int i = t; i < 64) v32_32 = (v31_31 * v30_30);
-  // %33 [M, %row] = mul %24, %7
-  float f33_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_33[i] = (f24_22[i] * f7_26[i]);
-  // %34 [M, %row] = mul %5, %33
-  float f34_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = ((-1.f) * f33_33[i]);
-  // %35 [M] = sum[%row] %34
-  col_sums_part<16>(((float*)(basep + M12)), f34_34, 64, part * 32);
-  bar_sync(1, 256);
-  float v35_35 = 0.f;
-  if (const int i = t; i < 64) v35_35 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
-  // %36 [M] = add %32, %35
-  float v36_36 = 0.f;
-  if (const int i = t; i < 64) v36_36 = (v32_32 + v35_35);
-  if (const int i = t; i < 64) ((float*)(basep + M13_36))[i] = v36_36;
-  // %37 [%row, M] = add %26, %29
-  float f37_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (f26_25[i] + f29_29[i]);
-  // %38 [%row, M] = cumsum reversed %37
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_37[i];
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M14)) + i, ((float*)(basep + M14)) + i, 72, i < 64);
-  // %39 [%row, M] = add %38, %36
-  bar_sync(1, 256);
-  float f38_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_38[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f39_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_39[i] = (f38_38[i] + ((float*)(basep + M13_36))[(frag_col(i) + part * 32)]);
-  // store ws.Vt.adjoint3, %39
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_39[i], f39_39[i + 1]); }
-  // %41 [%col, %row] = swap %40
-  // %42 [%col, V] = swap %0
-  // %44 [M, %row] = mul %23, %7
-  float f7_40[16];
-  load_frag<2, 64, false>(f7_40, (base + M2_7), part * 2);
-  float f44_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f23_21[i] * f7_40[i]);
-  // %45 [%row, V] = contract[M] %44, %19
-  store_frag<2, 64, false>((base + M15_44), f44_41, part * 2);
-  bar_sync(1, 256);
-  u32 a44_42[4][4]; load_as<4, 64, false>(a44_42, (base + M15_44));
-  float f45_43[16];
-  mma_open(); mma<32, 4, 64, true, true>(f45_43, a44_42, (base + M6_19), part * 32); mma_commit();
-  // %46 [%row, V] = mul %5, %45
-  mma_wait<0>();
-  mma_ready<sizeof(f45_43) / 4>(f45_43);
-  float f46_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = ((-1.f) * f45_43[i]);
-  // %43 [%row, V] = contract[%col] %41, %42
-  // %47 [%row, V] = add %46, %43
-  cp_wait<0>();
-  bar_sync(1, 256);
-  u32 a40_45[4][4]; load_as<4, 64, true>(a40_45, (base + M7_40));
-  float f47_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = f46_44[i];
-  mma_open(); mma<32, 4, 64, true, false>(f47_46, a40_45, (base + M0_0), part * 32); mma_commit();
-  // store d_v, %47
-  mma_wait<0>();
-  mma_ready<sizeof(f47_46) / 4>(f47_46);
-  store_frag<2, 64, false>((base + M16), f47_46, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
-}
-
-// The cotangent of Kt at every segment's end.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Scores, solves and pointwise values of the chunks of Vt.
+extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
   (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = load d_final.Kt
-  float t0[4];
-  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, M] = %0
+  const int x__row = warp * 8;
+  const int x_M = block * 32 + lane;
+  // %0 [%row, M] = load g row
+  float t0[8];
+  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_M); else zeron<1>(&t0[i]); } }
+  // %1 [%row, M] = cumsum %0
+  float t1[8];
+  float in1[1], out1[1];
    {
-    Few<f32, 4> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
-      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M] = load ws.Kt.span
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [K, M] = load ws.Kt.local_cotangent
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // store ws.Kt.entry_cotangent, %1
-        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
-        // %3 [M, K] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
-        // %5 [M, K] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
+    float* const ex = (sm + 0);
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); }
+      ex[(warp * 1 + j) * 32 + lane] = h;
+    }
+    __syncthreads();
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
+      out1[j] = h;
+      h = in1[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
     }
   }
+  // %2 [M] = pick last %1
+  float t2[1];
+  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
+  __syncthreads();
+  t2[0] = (sm + 256)[0 * 32 + lane];
+  // %3 [M] = exp %2
+  float t3[1];
+  t3[0] = m_exp(t2[0]);
+  // store ws.Vt.decay, %3
+  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t3[0]);
+  // %4 [M, %row] = sub %2, %1
+  float t4[8];
+  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[0] - t1[i]);
+  // %5 [M, %row] = exp %4
+  float t5[8];
+  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
+  // %6 [%row, M] = expm1 %0
+  float t6[8];
+  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t0[i]);
+  // %7 [] = -1
+  float t7[1];
+  t7[0] = (-1.f);
+  // %8 [M, %row] = mul %5, %7
+  float t8[8];
+  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
+  // %9 [M, %row] = mul %8, %6
+  float t9[8];
+  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t6[i]);
+  // store ws.Vt.col0, %9
+  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t9[i]); }
 }
 
 // The decay of every segment of Vt.
@@ -907,10 +820,10 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restri
   if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
 }
 
-// What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to the cotangent of Kt by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
+  constexpr u32 W0_28 = 0, W1_29 = 256, L0 = 0, L2 = 18432, L6 = 36864, L9 = 55296, L5_15 = 73728, L7_26 = 81920, L1_7 = 90112, L3_10 = 90368, L4_14 = 90624, L8_5 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -924,64 +837,104 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends_2(const f32* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 183296, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
     proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
-    regs_down<88>();
-    float r5_0[1];
+    float r4_0[1];
+    float r7_2[1];
+    float r10_4[1];
+    float r14_6[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
     };
     auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %2 [%row, V] = load v row
-      // %3 [%row, M] = load ws.Vt.col0 row
+      const u32 to = stage0 + n % 2 * 91136; (void)to;
+      // %2 [%row, M] = load ws.Vt.adjoint0 row
+      array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %9 [%row, M] = load ws.Kt.result0 row
+      array_load<64, 72, 128>((to + L2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %15 [%row, M] = load ws.value37 row
+      // %20 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L6), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %26 [%row, K] = load q row
+      cp_commit();
       if (t == 96) {
-        const u32 bar = landed + n % 3 * 8;
+        const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_15, m_ws_value37, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L7_26, m_q, 0, head, first, bar);
       }
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto prefetch = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_ws_value37, v0, head, first);
+      tile_prefetch<1>(m_q, 0, head, first);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v5_1 = r5_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_7))[i] = v7_3;
+      const float v10_5 = r10_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_10))[i] = v10_5;
+      const float v14_7 = r14_6[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_7;
       if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1);
+      cp_wait<0>();
+      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L5_15), length, t);
+        tile_clear<64, 1>((sa + L7_26), length, t);
         proxy_fence();
       }
-      bar_arrive(full + n % 3 * 8);
+      bar_sync(1, 128);
+      // %3 [] = 1
+      // %5 [%row] = div %3, %4
+      float v5_8 = 0.f;
+      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L8_5))[i] = v5_8;
+      // %21 [%row, M] = cumsum %20
+      bar_sync(1, 128);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
+      // %23 [] = 0.125
+      bar_sync(1, 128);
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
+    cp_wait<0>();
   }
   else {
-    regs_up<168>();
-    // %0 [M, V] = zeros
+    // %0 [K, M] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -989,30 +942,82 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends_2(const f32* __rest
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      // %6 [M, V] = mul %5, %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
-      // %4 [M, V] = contract[%row] %3, %2
-      // %7 [M, V] = add %6, %4
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
+      const u32 oa = out0 + n % 2 * 0; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
+      // %6 [%row, M] = chain %2, %5
+      float f2_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
+      float f6_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L8_5))[frag_col(i)]);
+      // %11 [%row, M] = sub %9, %10
+      float f9_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
+      float f11_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L3_10))[frag_col(i)]);
+      // %8 [%row, M] = add %6, %7
+      float f8_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
+      // %12 [%row, M] = exp %11
+      float f12_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
+      // %16 [%row, M] = sub %3, %15
+      float f15_8[32];
+      load_frag<4, 64, true>(f15_8, (sa + L5_15), 0);
+      float f16_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
+      // %13 [%row, M] = chain %8, %12
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
+      // %17 [%row, M] = mul %14, %16
+      float f17_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L4_14))[frag_col(i)] * f16_9[i]);
+      // %18 [%row, M] = add %13, %17
+      float f18_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
+      // %22 [%row, M] = exp %21
+      float f21_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
+      float f22_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
+      // %28 [M] = pick last %21
+      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L9))[4536 + i];
+      // %19 [%row, M] = keep %18
+      float f19_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
+      if (length < 64) {
+        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
+      }
+      // %24 [%row, M] = mul %22, %23
+      float f24_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
+      // %29 [M] = exp %28
+      if (const int i = t; i < 64) ((float*)(basep + W1_29))[i] = m_exp(((float*)(basep + W0_28))[i]);
+      // %25 [%row, M] = mul %24, %19
+      float f25_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
+      // %30 [M, K] = mul %29, %1
+      bar_sync(2, 128);
+      float f30_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W1_29))[frag_row(i)] * f1_1[i]);
+      // %27 [K, M] = contract[%row] %26, %25
+      // %31 [M, K] = add %30, %27
+      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
+      float f31_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L7_26)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
-      bar_arrive(empty + n % 3 * 8);
+      mma_ready<sizeof(f31_20) / 4>(f31_20);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
+      bar_sync(2, 128);
+      bar_arrive(empty + n % 2 * 8);
     }
-    // store ws.Vt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store ws.Kt.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
