@@ -151,227 +151,152 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       const u32 oa = out0 + n % 1 * 0; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       // %6 [K, V] = round %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f6_3[32];
+      unpack<4>(f6_3, a1_2);
       // %8 [%row, V] = contract[K] %5, %6
-      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
-      float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      float f8_5[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
       // %22 [%row, V] = contract[K] %21, %6
-      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
-      float f22_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L5_21)); mma_commit();
+      float f22_7[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
       // %7 [K, V] = sub %1, %6
-      float f7_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
-      // %4 [%row, V] = mul %2, %3
-      float f2_8[32];
-      load_frag<4, 64, true>(f2_8, (sa + L0_2), 0);
-      float f4_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1_3))[frag_col(i)]);
-      // %20 [%row, V] = mul %18, %19
-      float f18_10[32];
-      load_frag<4, 64, true>(f18_10, (sa + L3_18), 0);
-      float f20_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      float f7_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (f1_1[i] - f6_3[i]);
+      u32 a7_9[4][4]; pack<4>(a7_9, f7_8);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_9, (sa + L2_5)); mma_commit();
+      // %23 [%row, V] = contract[K] %21, %7
+      // %24 [%row, V] = add %22, %23
+      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_9, (sa + L5_21)); mma_commit();
       // %83 [K, V] = mul %82, %1
       const float s82_12 = ((float*)(sp + L19_82))[0];
       float f83_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
-      // %9 [%row, V] = contract[K] %5, %7
-      // %10 [%row, V] = add %8, %9
-      mma_wait<1>();
-      mma_ready<sizeof(f8_4) / 4>(f8_4);
-      u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
-      float f10_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_15[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_15, a7_14, (sa + L2_5)); mma_commit();
-      // %23 [%row, V] = contract[K] %21, %7
-      // %24 [%row, V] = add %22, %23
-      mma_wait<1>();
-      mma_ready<sizeof(f22_6) / 4>(f22_6);
-      u32 a7_16[4][4]; pack<4>(a7_16, f7_7);
-      float f24_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = f22_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L5_21)); mma_commit();
       // %16 [%row, V] = mul %15, %10
       mma_wait<1>();
-      mma_ready<sizeof(f10_15) / 4>(f10_15);
-      float f16_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L16_15))[frag_col(i)] * f10_15[i]);
+      mma_ready<sizeof(f8_5) / 4>(f8_5);
+      float f16_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = (((float*)(sp + L16_15))[frag_col(i)] * f8_5[i]);
+      // %27 [%row, V] = mul %26, %24
+      mma_wait<0>();
+      mma_ready<sizeof(f22_7) / 4>(f22_7);
+      float f27_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (((float*)(sp + L17_26))[frag_col(i)] * f22_7[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_16[32];
+      load_frag<4, 64, true>(f2_16, (sa + L0_2), 0);
+      float f4_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_17[i] = (f2_16[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %17 [%row, V] = add %16, %4
-      float f17_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (f16_18[i] + f4_9[i]);
+      float f17_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_18[i] = (f16_14[i] + f4_17[i]);
       // %30 [%row, V] = round %17
+      u32 a17_19[4][4]; pack<4>(a17_19, f17_18);
       float f30_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = low(pack2(f17_19[i], 0.f));
+      unpack<4>(f30_20, a17_19);
       // %32 [%col, V] = swap %30
       // %33 [%row, V] = contract[%col] %29, %32
-      u32 a30_21[4][4]; pack<4>(a30_21, f30_20);
       float f33_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
       // %53 [%row, V] = contract[%col] %52, %32
-      u32 a30_23[4][4]; pack<4>(a30_23, f30_20);
       float f53_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L10_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
       float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_19[i] - f30_20[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
       // %34 [%col, V] = swap %31
-      // %27 [%row, V] = mul %26, %24
-      mma_wait<2>();
-      mma_ready<sizeof(f24_17) / 4>(f24_17);
-      float f27_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L17_26))[frag_col(i)] * f24_17[i]);
-      // %28 [%row, V] = add %27, %20
-      float f28_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_27[i] = (f27_26[i] + f20_11[i]);
-      // %41 [%row, V] = round %28
-      float f41_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f41_28[i] = low(pack2(f28_27[i], 0.f));
-      // %43 [%col, V] = swap %41
-      // %44 [%row, V] = contract[%col] %40, %43
-      u32 a41_29[4][4]; pack<4>(a41_29, f41_28);
-      float f44_30[32];
-      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L8_40)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %43
-      u32 a41_31[4][4]; pack<4>(a41_31, f41_28);
-      float f60_32[32];
-      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L12_59)); mma_commit();
-      // %42 [%row, V] = sub %28, %41
-      float f42_33[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_33[i] = (f28_27[i] - f41_28[i]);
-      // %45 [%col, V] = swap %42
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_wait<3>();
-      mma_ready<sizeof(f33_22) / 4>(f33_22);
-      u32 a31_34[4][4]; pack<4>(a31_34, f31_25);
-      float f38_35[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = f33_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L6_29)); mma_commit();
-      // %54 [%row, V] = contract[%col] %52, %34
-      // %57 [%row, V] = add %53, %54
-      mma_wait<3>();
-      mma_ready<sizeof(f53_24) / 4>(f53_24);
-      u32 a31_36[4][4]; pack<4>(a31_36, f31_25);
-      float f57_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f57_37[i] = f53_24[i];
-      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L10_52)); mma_commit();
-      // %46 [%row, V] = contract[%col] %40, %45
-      // %49 [%row, V] = add %44, %46
-      mma_wait<3>();
-      mma_ready<sizeof(f44_30) / 4>(f44_30);
-      u32 a42_38[4][4]; pack<4>(a42_38, f42_33);
-      float f49_39[32];
-      UNROLL for (int i = 0; i < 32; ++i) f49_39[i] = f44_30[i];
-      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L8_40)); mma_commit();
-      // %61 [%row, V] = contract[%col] %59, %45
-      // %64 [%row, V] = add %60, %61
-      mma_wait<3>();
-      mma_ready<sizeof(f60_32) / 4>(f60_32);
-      u32 a42_40[4][4]; pack<4>(a42_40, f42_33);
-      float f64_41[32];
-      UNROLL for (int i = 0; i < 32; ++i) f64_41[i] = f60_32[i];
-      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
-      mma_wait<3>();
-      mma_ready<sizeof(f38_35) / 4>(f38_35);
-      u32 a30_42[4][4]; pack<4>(a30_42, f30_20);
-      float f39_43[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_43[i] = f38_35[i];
-      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L7_36)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
-      mma_wait<3>();
-      mma_ready<sizeof(f57_37) / 4>(f57_37);
-      u32 a30_44[4][4]; pack<4>(a30_44, f30_20);
-      float f58_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f58_45[i] = f57_37[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L11_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
+      // %20 [%row, V] = mul %18, %19
+      float f18_31[32];
+      load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
+      float f20_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_32[i] = (f18_31[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      // %28 [%row, V] = add %27, %20
+      float f28_33[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_33[i] = (f27_15[i] + f20_32[i]);
+      // %41 [%row, V] = round %28
+      u32 a28_34[4][4]; pack<4>(a28_34, f28_33);
+      float f41_35[32];
+      unpack<4>(f41_35, a28_34);
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %49 [%row, V] = add %39, %44
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      // %64 [%row, V] = add %58, %60
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
+      float f42_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
+      u32 a42_39[4][4]; pack<4>(a42_39, f42_38);
+      // %45 [%col, V] = swap %42
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %50 [%row, V] = add %49, %46
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a42_39, (sa + L8_40)); mma_commit();
       // %48 [%row, V] = contract[%col] %47, %43
-      // %50 [%row, V] = add %49, %48
-      mma_wait<3>();
-      mma_ready<sizeof(f49_39) / 4>(f49_39);
-      u32 a41_46[4][4]; pack<4>(a41_46, f41_28);
-      float f50_47[32];
-      UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_39[i];
-      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L9_47)); mma_commit();
+      // %51 [%row, V] = add %50, %48
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %65 [%row, V] = add %64, %61
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
-      // %65 [%row, V] = add %64, %63
-      mma_wait<3>();
-      mma_ready<sizeof(f64_41) / 4>(f64_41);
-      u32 a41_48[4][4]; pack<4>(a41_48, f41_28);
-      float f65_49[32];
-      UNROLL for (int i = 0; i < 32; ++i) f65_49[i] = f64_41[i];
-      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L13_62)); mma_commit();
-      // %51 [%row, V] = add %39, %50
-      mma_wait<3>();
-      mma_ready<sizeof(f39_43) / 4>(f39_43);
-      mma_wait<1>();
-      mma_ready<sizeof(f58_45) / 4>(f58_45);
-      mma_ready<sizeof(f50_47) / 4>(f50_47);
-      float f51_50[32];
-      UNROLL for (int i = 0; i < 32; ++i) f51_50[i] = (f39_43[i] + f50_47[i]);
+      // %66 [%row, V] = add %65, %63
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
       // %70 [%row, V] = mul %69, %51
-      float f70_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f51_50[i]);
-      // %71 [%row, V] = round %70
-      float f71_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
-      // %73 [K, V] = contract[%row] %5, %71
-      u32 a71_53[4][4]; pack<4>(a71_53, f71_52);
-      float f73_54[32];
-      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L2_5)); mma_commit();
-      // %72 [%row, V] = sub %70, %71
-      float f72_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f72_55[i] = (f70_51[i] - f71_52[i]);
-      // %66 [%row, V] = add %58, %65
-      mma_wait<1>();
-      mma_ready<sizeof(f65_49) / 4>(f65_49);
-      float f66_56[32];
-      UNROLL for (int i = 0; i < 32; ++i) f66_56[i] = (f58_45[i] + f65_49[i]);
+      mma_wait<2>();
+      mma_ready<sizeof(f33_22) / 4>(f33_22);
+      float f70_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
       // %76 [%row, V] = mul %69, %66
-      float f76_57[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L18_69))[frag_col(i)] * f66_56[i]);
-      // %77 [%row, V] = round %76
-      float f77_58[32];
-      UNROLL for (int i = 0; i < 32; ++i) f77_58[i] = low(pack2(f76_57[i], 0.f));
-      // %79 [K, V] = contract[%row] %21, %77
-      u32 a77_59[4][4]; pack<4>(a77_59, f77_58);
-      float f79_60[32];
-      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L5_21)); mma_commit();
-      // %78 [%row, V] = sub %76, %77
-      float f78_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_61[i] = (f76_57[i] - f77_58[i]);
-      // %74 [K, V] = contract[%row] %5, %72
-      // %75 [K, V] = add %73, %74
-      mma_wait<1>();
-      mma_ready<sizeof(f73_54) / 4>(f73_54);
-      u32 a72_62[4][4]; pack<4>(a72_62, f72_55);
-      float f75_63[32];
-      UNROLL for (int i = 0; i < 32; ++i) f75_63[i] = f73_54[i];
-      mma_open(); mma<64, 4, 64, true, false>(f75_63, a72_62, (sa + L2_5)); mma_commit();
-      // %80 [K, V] = contract[%row] %21, %78
-      // %81 [K, V] = add %79, %80
-      mma_wait<1>();
-      mma_ready<sizeof(f79_60) / 4>(f79_60);
-      u32 a78_64[4][4]; pack<4>(a78_64, f78_61);
-      float f81_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f81_65[i] = f79_60[i];
-      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L5_21)); mma_commit();
-      // %84 [K, V] = add %83, %75
-      mma_wait<1>();
-      mma_ready<sizeof(f75_63) / 4>(f75_63);
-      float f84_66[32];
-      UNROLL for (int i = 0; i < 32; ++i) f84_66[i] = (f83_13[i] + f75_63[i]);
-      // %85 [K, V] = add %84, %81
       mma_wait<0>();
-      mma_ready<sizeof(f81_65) / 4>(f81_65);
-      float f85_67[32];
-      UNROLL for (int i = 0; i < 32; ++i) f85_67[i] = (f84_66[i] + f81_65[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f85_67[i];
+      mma_ready<sizeof(f53_24) / 4>(f53_24);
+      float f76_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_45[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
+      // %71 [%row, V] = round %70
+      u32 a70_46[4][4]; pack<4>(a70_46, f70_44);
+      float f71_47[32];
+      unpack<4>(f71_47, a70_46);
+      // %73 [K, V] = contract[%row] %5, %71
+      // %75 [K, V] = add %83, %73
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a70_46, (sa + L2_5)); mma_commit();
+      // %72 [%row, V] = sub %70, %71
+      float f72_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_49[i] = (f70_44[i] - f71_47[i]);
+      u32 a72_50[4][4]; pack<4>(a72_50, f72_49);
+      // %74 [K, V] = contract[%row] %5, %72
+      // %84 [K, V] = add %75, %74
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_50, (sa + L2_5)); mma_commit();
+      // %77 [%row, V] = round %76
+      u32 a76_52[4][4]; pack<4>(a76_52, f76_45);
+      float f77_53[32];
+      unpack<4>(f77_53, a76_52);
+      // %79 [K, V] = contract[%row] %21, %77
+      // %81 [K, V] = add %84, %79
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a76_52, (sa + L5_21)); mma_commit();
+      // %78 [%row, V] = sub %76, %77
+      float f78_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_55[i] = (f76_45[i] - f77_53[i]);
+      u32 a78_56[4][4]; pack<4>(a78_56, f78_55);
+      // %80 [K, V] = contract[%row] %21, %78
+      // %85 [K, V] = add %81, %80
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a78_56, (sa + L5_21)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f83_13) / 4>(f83_13);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // store ws.S.local, %1
@@ -379,8 +304,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   }
 }
 
-// The cotangent of S at every segment's end.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// The state of S at every segment's start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
@@ -404,7 +329,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   if (half >= 1) {
     bar_sync(1, 128);
     auto issue = [&](int n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
@@ -416,7 +341,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     if (walk_segments > 0) issue(0);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const int segment = sequences[6 * sequence + 4] + n;
       const u32 sa = stage0 + n % 3 * 16384; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
@@ -428,59 +353,384 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     cp_wait<0>();
   }
   else {
-    // %0 [K, V] = load d_final.S
+    // %0 [K, V] = load S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const int segment = sequences[6 * sequence + 4] + n;
       const u32 sa = stage0 + n % 3 * 16384; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.S.entry_cotangent, %1
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // store ws.S.entry, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
       float f4_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [K', V] = contract[K] %2, %4
+      // %6 [K', V] = swap[K, K'] %4
+      // %7 [K, V] = contract[K'] %2, %6
       u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-      float f6_4[32];
-      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      float f7_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
       // %5 [K, V] = sub %1, %4
       float f5_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
-      // %12 [K, V] = load ws.S.local_cotangent
-      // %7 [K', V] = contract[K] %2, %5
-      // %9 [K', V] = add %6, %7
+      // %8 [K', V] = swap[K, K'] %5
+      // %13 [K, V] = load ws.S.local
+      // %9 [K, V] = contract[K'] %2, %8
+      // %11 [K, V] = add %7, %9
       mma_wait<0>();
-      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
       u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
-      float f9_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
-      // %8 [K', V] = contract[K] %3, %4
-      // %10 [K', V] = add %9, %8
+      float f11_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
+      // %10 [K, V] = contract[K'] %3, %6
+      // %12 [K, V] = add %11, %10
       mma_wait<0>();
-      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      mma_ready<sizeof(f11_7) / 4>(f11_7);
       u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
-      float f10_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
-      // %11 [K, V] = swap[K, K'] %10
-      // %13 [K, V] = add %11, %12
+      float f12_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
+      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
+      // %14 [K, V] = add %12, %13
       mma_wait<0>();
-      mma_ready<sizeof(f10_9) / 4>(f10_9);
-      float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-      float f13_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      mma_ready<sizeof(f12_9) / 4>(f12_9);
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f14_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
+  }
+}
+
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_20 = 24576, L4_25 = 32768, L5_29 = 40960, L6_37 = 49152, L7_42 = 57344, L8_50 = 65536, L9_56 = 73728, L10_60 = 81920, L11_65 = 90112, L12_69 = 98304, L13_79 = 106496, L16_13 = 114688, L17_77 = 114944, L18_83 = 115200, L19_92 = 115456, L20_99 = 115712, L14_9 = 0, L15_10 = 256;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 116992, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r9_0[1];
+    float r81_2[1];
+    float r90_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %81 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %90 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 116736; (void)to;
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L1_3), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
+      // %15 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L2_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %20 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L3_20), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      // %25 [%row, %col] = load ws.S.score0_1
+      tile_load<64, 1, 128>((to + L4_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %29 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L5_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %37 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L6_37), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %42 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L7_42), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %50 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L8_50), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %56 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L9_56), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %60 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L10_60), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %65 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L11_65), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %69 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L12_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %79 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L13_79), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v9_1 = r9_0[0];
+      const float v81_3 = r81_2[0];
+      const float v90_5 = r90_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
+      cp_wait<0>();
+      team_sync(1);
+      // %10 [%row] = cumsum %9
+      if (const int i = t; i < 64) ((float*)(basep + L14_9))[i] = v9_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L15_10)), ((float*)(basep + L14_9)), false, false);
+      // %11 [] = pick last %10
+      bar_sync(1, 128);
+      const float s11_6 = ((float*)(basep + L15_10))[63];
+      // %12 [%row] = sub %11, %10
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L15_10))[i]);
+      // %13 [%row] = exp %12
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L16_13))[i] = v13_8;
+      // %16 [%col, %row] = swap %15
+      // %26 [%col, %row] = swap %25
+      // %32 [%col, %row] = swap %29
+      // %38 [%col, %row] = swap %37
+      // %45 [%col, %row] = swap %42
+      // %51 [%col, %row] = swap %50
+      // %57 [%col, %row] = swap %56
+      // %61 [%col, %row] = swap %60
+      // %66 [%col, %row] = swap %65
+      // %70 [%col, %row] = swap %69
+      // %75 [%row] = exp %10
+      float v75_9 = 0.f;
+      if (const int i = t; i < 64) v75_9 = m_exp(((float*)(basep + L15_10))[i]);
+      // %76 [] = 0.125
+      // %77 [%row] = mul %75, %76
+      float v77_10 = 0.f;
+      if (const int i = t; i < 64) v77_10 = (v75_9 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L17_77))[i] = v77_10;
+      // %82 [%row] = neg %81
+      float v82_11 = 0.f;
+      if (const int i = t; i < 64) v82_11 = (-v81_3);
+      // %83 [%row] = mul %75, %82
+      float v83_12 = 0.f;
+      if (const int i = t; i < 64) v83_12 = (v75_9 * v82_11);
+      if (const int i = t; i < 64) ((float*)(sp + L18_83))[i] = v83_12;
+      // %91 [%row] = neg %90
+      float v91_13 = 0.f;
+      if (const int i = t; i < 64) v91_13 = (-v90_5);
+      // %92 [%row] = mul %75, %91
+      float v92_14 = 0.f;
+      if (const int i = t; i < 64) v92_14 = (v75_9 * v91_13);
+      if (const int i = t; i < 64) ((float*)(sp + L19_92))[i] = v92_14;
+      // %99 [] = exp %11
+      const float s99_15 = m_exp(s11_6);
+      if (t == 0) ((float*)(sp + L20_99))[0] = s99_15;
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 0; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      // %17 [%col, V] = swap %2
+      // %18 [%row, V] = contract[%col] %16, %17
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f18_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L2_15)); mma_commit();
+      // %27 [%row, V] = contract[%col] %26, %17
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
+      float f27_5[32];
+      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L4_25)); mma_commit();
+      // %4 [K, V] = round %1
+      u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
+      float f4_7[32];
+      unpack<4>(f4_7, a1_6);
+      // %6 [%row, V] = contract[K] %3, %4
+      float f6_9[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_9, a1_6, (sa + L1_3)); mma_commit();
+      // %21 [%row, V] = contract[K] %20, %4
+      float f21_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f21_11, a1_6, (sa + L3_20)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_7[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_open(); mma<64, 4, 64, false, false>(f6_9, a5_13, (sa + L1_3)); mma_commit();
+      // %22 [%row, V] = contract[K] %20, %5
+      // %23 [%row, V] = add %21, %22
+      mma_open(); mma<64, 4, 64, false, false>(f21_11, a5_13, (sa + L3_20)); mma_commit();
+      // %100 [K, V] = mul %99, %1
+      const float s99_16 = ((float*)(sp + L20_99))[0];
+      float f100_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f100_17[i] = (s99_16 * f1_1[i]);
+      // %14 [%row, V] = mul %13, %8
+      mma_wait<1>();
+      mma_ready<sizeof(f18_3) / 4>(f18_3);
+      mma_ready<sizeof(f27_5) / 4>(f27_5);
+      mma_ready<sizeof(f6_9) / 4>(f6_9);
+      float f14_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_18[i] = (((float*)(sp + L16_13))[frag_col(i)] * f6_9[i]);
+      // %19 [%row, V] = add %14, %18
+      float f19_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = (f14_18[i] + f18_3[i]);
+      // %24 [%row, V] = mul %13, %23
+      mma_wait<0>();
+      mma_ready<sizeof(f21_11) / 4>(f21_11);
+      float f24_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_20[i] = (((float*)(sp + L16_13))[frag_col(i)] * f21_11[i]);
+      // %28 [%row, V] = add %24, %27
+      float f28_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_21[i] = (f24_20[i] + f27_5[i]);
+      // %30 [%row, V] = round %19
+      u32 a19_22[4][4]; pack<4>(a19_22, f19_19);
+      float f30_23[32];
+      unpack<4>(f30_23, a19_22);
+      // %33 [%col, V] = swap %30
+      // %34 [%row, V] = contract[%col] %32, %33
+      float f34_25[32];
+      mma_open(); mma<64, 4, 64, true, true>(f34_25, a19_22, (sa + L5_29)); mma_commit();
+      // %58 [%row, V] = contract[%col] %57, %33
+      float f58_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f58_27, a19_22, (sa + L9_56)); mma_commit();
+      // %31 [%row, V] = sub %19, %30
+      float f31_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_28[i] = (f19_19[i] - f30_23[i]);
+      u32 a31_29[4][4]; pack<4>(a31_29, f31_28);
+      // %35 [%col, V] = swap %31
+      // %36 [%row, V] = contract[%col] %32, %35
+      // %40 [%row, V] = add %34, %36
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a31_29, (sa + L5_29)); mma_commit();
+      // %39 [%row, V] = contract[%col] %38, %33
+      // %41 [%row, V] = add %40, %39
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a19_22, (sa + L6_37)); mma_commit();
+      // %59 [%row, V] = contract[%col] %57, %35
+      // %63 [%row, V] = add %58, %59
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a31_29, (sa + L9_56)); mma_commit();
+      // %62 [%row, V] = contract[%col] %61, %33
+      // %64 [%row, V] = add %63, %62
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a19_22, (sa + L10_60)); mma_commit();
+      // %43 [%row, V] = round %28
+      u32 a28_34[4][4]; pack<4>(a28_34, f28_21);
+      float f43_35[32];
+      unpack<4>(f43_35, a28_34);
+      // %46 [%col, V] = swap %43
+      // %47 [%row, V] = contract[%col] %45, %46
+      // %53 [%row, V] = add %41, %47
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L7_42)); mma_commit();
+      // %67 [%row, V] = contract[%col] %66, %46
+      // %72 [%row, V] = add %64, %67
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L11_65)); mma_commit();
+      // %44 [%row, V] = sub %28, %43
+      float f44_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f28_21[i] - f43_35[i]);
+      u32 a44_39[4][4]; pack<4>(a44_39, f44_38);
+      // %48 [%col, V] = swap %44
+      // %49 [%row, V] = contract[%col] %45, %48
+      // %54 [%row, V] = add %53, %49
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a44_39, (sa + L7_42)); mma_commit();
+      // %52 [%row, V] = contract[%col] %51, %46
+      // %55 [%row, V] = add %54, %52
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L8_50)); mma_commit();
+      // %68 [%row, V] = contract[%col] %66, %48
+      // %73 [%row, V] = add %72, %68
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a44_39, (sa + L11_65)); mma_commit();
+      // %71 [%row, V] = contract[%col] %70, %46
+      // %74 [%row, V] = add %73, %71
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L12_69)); mma_commit();
+      // %84 [%row, V] = mul %83, %55
+      mma_wait<2>();
+      mma_ready<sizeof(f34_25) / 4>(f34_25);
+      float f84_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f84_44[i] = (((float*)(sp + L18_83))[frag_col(i)] * f34_25[i]);
+      // %93 [%row, V] = mul %92, %74
+      mma_wait<0>();
+      mma_ready<sizeof(f58_27) / 4>(f58_27);
+      float f93_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f93_45[i] = (((float*)(sp + L19_92))[frag_col(i)] * f58_27[i]);
+      // %78 [%row, V] = mul %77, %2
+      float f2_46[32];
+      load_frag<4, 64, true>(f2_46, (sa + L0_2), 0);
+      float f78_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_47[i] = (((float*)(sp + L17_77))[frag_col(i)] * f2_46[i]);
+      u32 a78_48[4][4]; pack<4>(a78_48, f78_47);
+      // %80 [K, V] = contract[%row] %79, %78
+      // %101 [K, V] = add %100, %80
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a78_48, (sa + L13_79)); mma_commit();
+      // %85 [%row, V] = round %84
+      u32 a84_50[4][4]; pack<4>(a84_50, f84_44);
+      float f85_51[32];
+      unpack<4>(f85_51, a84_50);
+      // %87 [K, V] = contract[%row] %3, %85
+      // %89 [K, V] = add %101, %87
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a84_50, (sa + L1_3)); mma_commit();
+      // %86 [%row, V] = sub %84, %85
+      float f86_53[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_53[i] = (f84_44[i] - f85_51[i]);
+      u32 a86_54[4][4]; pack<4>(a86_54, f86_53);
+      // %88 [K, V] = contract[%row] %3, %86
+      // %102 [K, V] = add %89, %88
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a86_54, (sa + L1_3)); mma_commit();
+      // %94 [%row, V] = round %93
+      u32 a93_56[4][4]; pack<4>(a93_56, f93_45);
+      float f94_57[32];
+      unpack<4>(f94_57, a93_56);
+      // %96 [K, V] = contract[%row] %20, %94
+      // %98 [K, V] = add %102, %96
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a93_56, (sa + L3_20)); mma_commit();
+      // %95 [%row, V] = sub %93, %94
+      float f95_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f95_59[i] = (f93_45[i] - f94_57[i]);
+      u32 a95_60[4][4]; pack<4>(a95_60, f95_59);
+      // %97 [K, V] = contract[%row] %20, %95
+      // %103 [K, V] = add %98, %97
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a95_60, (sa + L3_20)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f100_17) / 4>(f100_17);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f100_17[i];
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -666,235 +916,157 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       float f27_5[32];
       mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L4_25)); mma_commit();
       // %4 [K, V] = round %1
-      float f4_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = low(pack2(f1_1[i], 0.f));
+      u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
+      float f4_7[32];
+      unpack<4>(f4_7, a1_6);
       // %6 [%row, V] = contract[K] %3, %4
-      u32 a4_7[4][4]; pack<4>(a4_7, f4_6);
-      float f6_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_8, a4_7, (sa + L1_3)); mma_commit();
+      float f6_9[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_9, a1_6, (sa + L1_3)); mma_commit();
       // %21 [%row, V] = contract[K] %20, %4
-      u32 a4_9[4][4]; pack<4>(a4_9, f4_6);
-      float f21_10[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L3_20)); mma_commit();
+      float f21_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f21_11, a1_6, (sa + L3_20)); mma_commit();
       // %5 [K, V] = sub %1, %4
-      float f5_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_11[i] = (f1_1[i] - f4_6[i]);
-      // %78 [%row, V] = mul %77, %2
-      float f2_12[32];
-      load_frag<4, 64, true>(f2_12, (sa + L0_2), 0);
-      float f78_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L17_77))[frag_col(i)] * f2_12[i]);
-      // %100 [K, V] = mul %99, %1
-      const float s99_14 = ((float*)(sp + L20_99))[0];
-      float f100_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f100_15[i] = (s99_14 * f1_1[i]);
-      // %80 [K, V] = contract[%row] %79, %78
-      // %101 [K, V] = add %100, %80
-      u32 a78_16[4][4]; pack<4>(a78_16, f78_13);
-      float f101_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_17[i] = f100_15[i];
-      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L13_79)); mma_commit();
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_7[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
-      mma_wait<2>();
-      mma_ready<sizeof(f18_3) / 4>(f18_3);
-      mma_ready<sizeof(f27_5) / 4>(f27_5);
-      mma_ready<sizeof(f6_8) / 4>(f6_8);
-      u32 a5_18[4][4]; pack<4>(a5_18, f5_11);
-      float f8_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_19[i] = f6_8[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_19, a5_18, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f6_9, a5_13, (sa + L1_3)); mma_commit();
       // %22 [%row, V] = contract[K] %20, %5
       // %23 [%row, V] = add %21, %22
-      mma_wait<2>();
-      mma_ready<sizeof(f21_10) / 4>(f21_10);
-      u32 a5_20[4][4]; pack<4>(a5_20, f5_11);
-      float f23_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = f21_10[i];
-      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L3_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f21_11, a5_13, (sa + L3_20)); mma_commit();
+      // %100 [K, V] = mul %99, %1
+      const float s99_16 = ((float*)(sp + L20_99))[0];
+      float f100_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f100_17[i] = (s99_16 * f1_1[i]);
       // %14 [%row, V] = mul %13, %8
       mma_wait<1>();
-      mma_ready<sizeof(f101_17) / 4>(f101_17);
-      mma_ready<sizeof(f8_19) / 4>(f8_19);
-      float f14_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L16_13))[frag_col(i)] * f8_19[i]);
+      mma_ready<sizeof(f18_3) / 4>(f18_3);
+      mma_ready<sizeof(f27_5) / 4>(f27_5);
+      mma_ready<sizeof(f6_9) / 4>(f6_9);
+      float f14_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_18[i] = (((float*)(sp + L16_13))[frag_col(i)] * f6_9[i]);
       // %19 [%row, V] = add %14, %18
-      float f19_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f14_22[i] + f18_3[i]);
+      float f19_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = (f14_18[i] + f18_3[i]);
+      // %24 [%row, V] = mul %13, %23
+      mma_wait<0>();
+      mma_ready<sizeof(f21_11) / 4>(f21_11);
+      float f24_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_20[i] = (((float*)(sp + L16_13))[frag_col(i)] * f21_11[i]);
+      // %28 [%row, V] = add %24, %27
+      float f28_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_21[i] = (f24_20[i] + f27_5[i]);
       // %30 [%row, V] = round %19
-      float f30_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_24[i] = low(pack2(f19_23[i], 0.f));
+      u32 a19_22[4][4]; pack<4>(a19_22, f19_19);
+      float f30_23[32];
+      unpack<4>(f30_23, a19_22);
       // %33 [%col, V] = swap %30
       // %34 [%row, V] = contract[%col] %32, %33
-      u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
-      float f34_26[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L5_29)); mma_commit();
+      float f34_25[32];
+      mma_open(); mma<64, 4, 64, true, true>(f34_25, a19_22, (sa + L5_29)); mma_commit();
       // %58 [%row, V] = contract[%col] %57, %33
-      u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
-      float f58_28[32];
-      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L9_56)); mma_commit();
+      float f58_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f58_27, a19_22, (sa + L9_56)); mma_commit();
       // %31 [%row, V] = sub %19, %30
-      float f31_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f19_23[i] - f30_24[i]);
+      float f31_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_28[i] = (f19_19[i] - f30_23[i]);
+      u32 a31_29[4][4]; pack<4>(a31_29, f31_28);
       // %35 [%col, V] = swap %31
-      // %24 [%row, V] = mul %13, %23
-      mma_wait<2>();
-      mma_ready<sizeof(f23_21) / 4>(f23_21);
-      float f24_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L16_13))[frag_col(i)] * f23_21[i]);
-      // %28 [%row, V] = add %24, %27
-      float f28_31[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f24_30[i] + f27_5[i]);
-      // %43 [%row, V] = round %28
-      float f43_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = low(pack2(f28_31[i], 0.f));
-      // %46 [%col, V] = swap %43
-      // %47 [%row, V] = contract[%col] %45, %46
-      u32 a43_33[4][4]; pack<4>(a43_33, f43_32);
-      float f47_34[32];
-      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L7_42)); mma_commit();
-      // %67 [%row, V] = contract[%col] %66, %46
-      u32 a43_35[4][4]; pack<4>(a43_35, f43_32);
-      float f67_36[32];
-      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L11_65)); mma_commit();
-      // %44 [%row, V] = sub %28, %43
-      float f44_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f44_37[i] = (f28_31[i] - f43_32[i]);
-      // %48 [%col, V] = swap %44
       // %36 [%row, V] = contract[%col] %32, %35
       // %40 [%row, V] = add %34, %36
-      mma_wait<3>();
-      mma_ready<sizeof(f34_26) / 4>(f34_26);
-      u32 a31_38[4][4]; pack<4>(a31_38, f31_29);
-      float f40_39[32];
-      UNROLL for (int i = 0; i < 32; ++i) f40_39[i] = f34_26[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L5_29)); mma_commit();
-      // %59 [%row, V] = contract[%col] %57, %35
-      // %63 [%row, V] = add %58, %59
-      mma_wait<3>();
-      mma_ready<sizeof(f58_28) / 4>(f58_28);
-      u32 a31_40[4][4]; pack<4>(a31_40, f31_29);
-      float f63_41[32];
-      UNROLL for (int i = 0; i < 32; ++i) f63_41[i] = f58_28[i];
-      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L9_56)); mma_commit();
-      // %49 [%row, V] = contract[%col] %45, %48
-      // %53 [%row, V] = add %47, %49
-      mma_wait<3>();
-      mma_ready<sizeof(f47_34) / 4>(f47_34);
-      u32 a44_42[4][4]; pack<4>(a44_42, f44_37);
-      float f53_43[32];
-      UNROLL for (int i = 0; i < 32; ++i) f53_43[i] = f47_34[i];
-      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L7_42)); mma_commit();
-      // %68 [%row, V] = contract[%col] %66, %48
-      // %72 [%row, V] = add %67, %68
-      mma_wait<3>();
-      mma_ready<sizeof(f67_36) / 4>(f67_36);
-      u32 a44_44[4][4]; pack<4>(a44_44, f44_37);
-      float f72_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f72_45[i] = f67_36[i];
-      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L11_65)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a31_29, (sa + L5_29)); mma_commit();
       // %39 [%row, V] = contract[%col] %38, %33
       // %41 [%row, V] = add %40, %39
-      mma_wait<3>();
-      mma_ready<sizeof(f40_39) / 4>(f40_39);
-      u32 a30_46[4][4]; pack<4>(a30_46, f30_24);
-      float f41_47[32];
-      UNROLL for (int i = 0; i < 32; ++i) f41_47[i] = f40_39[i];
-      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L6_37)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a19_22, (sa + L6_37)); mma_commit();
+      // %59 [%row, V] = contract[%col] %57, %35
+      // %63 [%row, V] = add %58, %59
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a31_29, (sa + L9_56)); mma_commit();
       // %62 [%row, V] = contract[%col] %61, %33
       // %64 [%row, V] = add %63, %62
-      mma_wait<3>();
-      mma_ready<sizeof(f63_41) / 4>(f63_41);
-      u32 a30_48[4][4]; pack<4>(a30_48, f30_24);
-      float f64_49[32];
-      UNROLL for (int i = 0; i < 32; ++i) f64_49[i] = f63_41[i];
-      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L10_60)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a19_22, (sa + L10_60)); mma_commit();
+      // %43 [%row, V] = round %28
+      u32 a28_34[4][4]; pack<4>(a28_34, f28_21);
+      float f43_35[32];
+      unpack<4>(f43_35, a28_34);
+      // %46 [%col, V] = swap %43
+      // %47 [%row, V] = contract[%col] %45, %46
+      // %53 [%row, V] = add %41, %47
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L7_42)); mma_commit();
+      // %67 [%row, V] = contract[%col] %66, %46
+      // %72 [%row, V] = add %64, %67
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L11_65)); mma_commit();
+      // %44 [%row, V] = sub %28, %43
+      float f44_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f28_21[i] - f43_35[i]);
+      u32 a44_39[4][4]; pack<4>(a44_39, f44_38);
+      // %48 [%col, V] = swap %44
+      // %49 [%row, V] = contract[%col] %45, %48
+      // %54 [%row, V] = add %53, %49
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a44_39, (sa + L7_42)); mma_commit();
       // %52 [%row, V] = contract[%col] %51, %46
-      // %54 [%row, V] = add %53, %52
-      mma_wait<3>();
-      mma_ready<sizeof(f53_43) / 4>(f53_43);
-      u32 a43_50[4][4]; pack<4>(a43_50, f43_32);
-      float f54_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f54_51[i] = f53_43[i];
-      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L8_50)); mma_commit();
+      // %55 [%row, V] = add %54, %52
+      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L8_50)); mma_commit();
+      // %68 [%row, V] = contract[%col] %66, %48
+      // %73 [%row, V] = add %72, %68
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a44_39, (sa + L11_65)); mma_commit();
       // %71 [%row, V] = contract[%col] %70, %46
-      // %73 [%row, V] = add %72, %71
-      mma_wait<3>();
-      mma_ready<sizeof(f72_45) / 4>(f72_45);
-      u32 a43_52[4][4]; pack<4>(a43_52, f43_32);
-      float f73_53[32];
-      UNROLL for (int i = 0; i < 32; ++i) f73_53[i] = f72_45[i];
-      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L12_69)); mma_commit();
-      // %55 [%row, V] = add %41, %54
-      mma_wait<3>();
-      mma_ready<sizeof(f41_47) / 4>(f41_47);
-      mma_wait<1>();
-      mma_ready<sizeof(f64_49) / 4>(f64_49);
-      mma_ready<sizeof(f54_51) / 4>(f54_51);
-      float f55_54[32];
-      UNROLL for (int i = 0; i < 32; ++i) f55_54[i] = (f41_47[i] + f54_51[i]);
+      // %74 [%row, V] = add %73, %71
+      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L12_69)); mma_commit();
+      // %78 [%row, V] = mul %77, %2
+      float f2_44[32];
+      load_frag<4, 64, true>(f2_44, (sa + L0_2), 0);
+      float f78_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_45[i] = (((float*)(sp + L17_77))[frag_col(i)] * f2_44[i]);
+      u32 a78_46[4][4]; pack<4>(a78_46, f78_45);
+      // %80 [K, V] = contract[%row] %79, %78
+      // %101 [K, V] = add %100, %80
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a78_46, (sa + L13_79)); mma_commit();
       // %84 [%row, V] = mul %83, %55
-      float f84_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L18_83))[frag_col(i)] * f55_54[i]);
+      mma_wait<3>();
+      mma_ready<sizeof(f34_25) / 4>(f34_25);
+      float f84_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f84_48[i] = (((float*)(sp + L18_83))[frag_col(i)] * f34_25[i]);
       // %85 [%row, V] = round %84
-      float f85_56[32];
-      UNROLL for (int i = 0; i < 32; ++i) f85_56[i] = low(pack2(f84_55[i], 0.f));
+      u32 a84_49[4][4]; pack<4>(a84_49, f84_48);
+      float f85_50[32];
+      unpack<4>(f85_50, a84_49);
       // %87 [K, V] = contract[%row] %3, %85
-      u32 a85_57[4][4]; pack<4>(a85_57, f85_56);
-      float f87_58[32];
-      mma_open(); mma<64, 4, 64, true, true>(f87_58, a85_57, (sa + L1_3)); mma_commit();
+      // %89 [K, V] = add %101, %87
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a84_49, (sa + L1_3)); mma_commit();
       // %86 [%row, V] = sub %84, %85
-      float f86_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_59[i] = (f84_55[i] - f85_56[i]);
-      // %74 [%row, V] = add %64, %73
-      mma_wait<1>();
-      mma_ready<sizeof(f73_53) / 4>(f73_53);
-      float f74_60[32];
-      UNROLL for (int i = 0; i < 32; ++i) f74_60[i] = (f64_49[i] + f73_53[i]);
-      // %93 [%row, V] = mul %92, %74
-      float f93_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L19_92))[frag_col(i)] * f74_60[i]);
-      // %94 [%row, V] = round %93
-      float f94_62[32];
-      UNROLL for (int i = 0; i < 32; ++i) f94_62[i] = low(pack2(f93_61[i], 0.f));
-      // %96 [K, V] = contract[%row] %20, %94
-      u32 a94_63[4][4]; pack<4>(a94_63, f94_62);
-      float f96_64[32];
-      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L3_20)); mma_commit();
-      // %95 [%row, V] = sub %93, %94
-      float f95_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_65[i] = (f93_61[i] - f94_62[i]);
+      float f86_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_52[i] = (f84_48[i] - f85_50[i]);
+      u32 a86_53[4][4]; pack<4>(a86_53, f86_52);
       // %88 [K, V] = contract[%row] %3, %86
-      // %89 [K, V] = add %87, %88
-      mma_wait<1>();
-      mma_ready<sizeof(f87_58) / 4>(f87_58);
-      u32 a86_66[4][4]; pack<4>(a86_66, f86_59);
-      float f89_67[32];
-      UNROLL for (int i = 0; i < 32; ++i) f89_67[i] = f87_58[i];
-      mma_open(); mma<64, 4, 64, true, false>(f89_67, a86_66, (sa + L1_3)); mma_commit();
+      // %102 [K, V] = add %89, %88
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a86_53, (sa + L1_3)); mma_commit();
+      // %93 [%row, V] = mul %92, %74
+      mma_wait<3>();
+      mma_ready<sizeof(f58_27) / 4>(f58_27);
+      float f93_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f93_55[i] = (((float*)(sp + L19_92))[frag_col(i)] * f58_27[i]);
+      // %94 [%row, V] = round %93
+      u32 a93_56[4][4]; pack<4>(a93_56, f93_55);
+      float f94_57[32];
+      unpack<4>(f94_57, a93_56);
+      // %96 [K, V] = contract[%row] %20, %94
+      // %98 [K, V] = add %102, %96
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a93_56, (sa + L3_20)); mma_commit();
+      // %95 [%row, V] = sub %93, %94
+      float f95_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f95_59[i] = (f93_55[i] - f94_57[i]);
+      u32 a95_60[4][4]; pack<4>(a95_60, f95_59);
       // %97 [K, V] = contract[%row] %20, %95
-      // %98 [K, V] = add %96, %97
-      mma_wait<1>();
-      mma_ready<sizeof(f96_64) / 4>(f96_64);
-      u32 a95_68[4][4]; pack<4>(a95_68, f95_65);
-      float f98_69[32];
-      UNROLL for (int i = 0; i < 32; ++i) f98_69[i] = f96_64[i];
-      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L3_20)); mma_commit();
-      // %102 [K, V] = add %101, %89
-      mma_wait<1>();
-      mma_ready<sizeof(f89_67) / 4>(f89_67);
-      float f102_70[32];
-      UNROLL for (int i = 0; i < 32; ++i) f102_70[i] = (f101_17[i] + f89_67[i]);
-      // %103 [K, V] = add %102, %98
+      // %103 [K, V] = add %98, %97
+      mma_open(); mma<64, 4, 64, true, false>(f100_17, a95_60, (sa + L3_20)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f98_69) / 4>(f98_69);
-      float f103_71[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_71[i] = (f102_70[i] + f98_69[i]);
+      mma_ready<sizeof(f100_17) / 4>(f100_17);
       // store ws.S.solved0, %55
-      store_frag<4, 64, true>((oa + O1), f55_54, 0);
+      store_frag<4, 64, true>((oa + O1), f34_25, 0);
       // store ws.S.solved1, %74
-      store_frag<4, 64, true>((oa + O2), f74_60, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f103_71[i];
+      store_frag<4, 64, true>((oa + O2), f58_27, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f100_17[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // store d_S, %1

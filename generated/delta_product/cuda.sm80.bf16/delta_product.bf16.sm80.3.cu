@@ -144,329 +144,149 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       const u32 oa = out0 + n % 1 * 0; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       // %3 [K, K'] = round %1
-      float f3_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = low(pack2(f1_1[i], 0.f));
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f3_3[32];
+      unpack<4>(f3_3, a1_2);
       // %5 [%row, K'] = contract[K] %2, %3
-      u32 a3_3[4][4]; pack<4>(a3_3, f3_2);
-      float f5_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f5_4, a3_3, (sa + L0_2)); mma_commit();
+      float f5_5[32];
+      mma_open(); mma<64, 4, 64, false, true>(f5_5, a1_2, (sa + L0_2)); mma_commit();
       // %16 [%row, K'] = contract[K] %15, %3
-      u32 a3_5[4][4]; pack<4>(a3_5, f3_2);
-      float f16_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_6, a3_5, (sa + L1_15)); mma_commit();
+      float f16_7[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_7, a1_2, (sa + L1_15)); mma_commit();
       // %4 [K, K'] = sub %1, %3
-      float f4_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f1_1[i] - f3_2[i]);
-      // %77 [K, K'] = mul %76, %1
-      const float s76_8 = ((float*)(sp + L15_76))[0];
-      float f77_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f77_9[i] = (s76_8 * f1_1[i]);
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f1_1[i] - f3_3[i]);
+      u32 a4_9[4][4]; pack<4>(a4_9, f4_8);
       // %6 [%row, K'] = contract[K] %2, %4
       // %7 [%row, K'] = add %5, %6
-      mma_wait<1>();
-      mma_ready<sizeof(f5_4) / 4>(f5_4);
-      u32 a4_10[4][4]; pack<4>(a4_10, f4_7);
-      float f7_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_11[i] = f5_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f7_11, a4_10, (sa + L0_2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f5_5, a4_9, (sa + L0_2)); mma_commit();
       // %17 [%row, K'] = contract[K] %15, %4
       // %18 [%row, K'] = add %16, %17
-      mma_wait<1>();
-      mma_ready<sizeof(f16_6) / 4>(f16_6);
-      u32 a4_12[4][4]; pack<4>(a4_12, f4_7);
-      float f18_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = f16_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f18_13, a4_12, (sa + L1_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f16_7, a4_9, (sa + L1_15)); mma_commit();
+      // %77 [K, K'] = mul %76, %1
+      const float s76_12 = ((float*)(sp + L15_76))[0];
+      float f77_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f77_13[i] = (s76_12 * f1_1[i]);
       // %14 [%row, K'] = mul %13, %7
       mma_wait<1>();
-      mma_ready<sizeof(f7_11) / 4>(f7_11);
+      mma_ready<sizeof(f5_5) / 4>(f5_5);
       float f14_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_14[i] = (((float*)(sp + L12_13))[frag_col(i)] * f7_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_14[i] = (((float*)(sp + L12_13))[frag_col(i)] * f5_5[i]);
+      // %22 [%row, K'] = mul %21, %18
+      mma_wait<0>();
+      mma_ready<sizeof(f16_7) / 4>(f16_7);
+      float f22_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_15[i] = (((float*)(sp + L13_21))[frag_col(i)] * f16_7[i]);
       // %24 [%row, K'] = round %14
-      float f24_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_15[i] = low(pack2(f14_14[i], 0.f));
+      u32 a14_16[4][4]; pack<4>(a14_16, f14_14);
+      float f24_17[32];
+      unpack<4>(f24_17, a14_16);
       // %26 [%col, K'] = swap %24
       // %27 [%row, K'] = contract[%col] %23, %26
-      u32 a24_16[4][4]; pack<4>(a24_16, f24_15);
-      float f27_17[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_17, a24_16, (sa + L2_23)); mma_commit();
+      float f27_19[32];
+      mma_open(); mma<64, 4, 64, false, true>(f27_19, a14_16, (sa + L2_23)); mma_commit();
       // %47 [%row, K'] = contract[%col] %46, %26
-      u32 a24_18[4][4]; pack<4>(a24_18, f24_15);
-      float f47_19[32];
-      mma_open(); mma<64, 4, 64, false, true>(f47_19, a24_18, (sa + L6_46)); mma_commit();
+      float f47_21[32];
+      mma_open(); mma<64, 4, 64, false, true>(f47_21, a14_16, (sa + L6_46)); mma_commit();
       // %25 [%row, K'] = sub %14, %24
-      float f25_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_20[i] = (f14_14[i] - f24_15[i]);
+      float f25_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_22[i] = (f14_14[i] - f24_17[i]);
+      u32 a25_23[4][4]; pack<4>(a25_23, f25_22);
       // %28 [%col, K'] = swap %25
-      // %22 [%row, K'] = mul %21, %18
-      mma_wait<2>();
-      mma_ready<sizeof(f18_13) / 4>(f18_13);
-      float f22_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = (((float*)(sp + L13_21))[frag_col(i)] * f18_13[i]);
-      // %35 [%row, K'] = round %22
-      float f35_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f35_22[i] = low(pack2(f22_21[i], 0.f));
-      // %37 [%col, K'] = swap %35
-      // %38 [%row, K'] = contract[%col] %34, %37
-      u32 a35_23[4][4]; pack<4>(a35_23, f35_22);
-      float f38_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f38_24, a35_23, (sa + L4_34)); mma_commit();
-      // %54 [%row, K'] = contract[%col] %53, %37
-      u32 a35_25[4][4]; pack<4>(a35_25, f35_22);
-      float f54_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f54_26, a35_25, (sa + L8_53)); mma_commit();
-      // %36 [%row, K'] = sub %22, %35
-      float f36_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f22_21[i] - f35_22[i]);
-      // %39 [%col, K'] = swap %36
       // %29 [%row, K'] = contract[%col] %23, %28
       // %32 [%row, K'] = add %27, %29
-      mma_wait<3>();
-      mma_ready<sizeof(f27_17) / 4>(f27_17);
-      u32 a25_28[4][4]; pack<4>(a25_28, f25_20);
-      float f32_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_29[i] = f27_17[i];
-      mma_open(); mma<64, 4, 64, false, false>(f32_29, a25_28, (sa + L2_23)); mma_commit();
-      // %48 [%row, K'] = contract[%col] %46, %28
-      // %51 [%row, K'] = add %47, %48
-      mma_wait<3>();
-      mma_ready<sizeof(f47_19) / 4>(f47_19);
-      u32 a25_30[4][4]; pack<4>(a25_30, f25_20);
-      float f51_31[32];
-      UNROLL for (int i = 0; i < 32; ++i) f51_31[i] = f47_19[i];
-      mma_open(); mma<64, 4, 64, false, false>(f51_31, a25_30, (sa + L6_46)); mma_commit();
-      // %40 [%row, K'] = contract[%col] %34, %39
-      // %43 [%row, K'] = add %38, %40
-      mma_wait<3>();
-      mma_ready<sizeof(f38_24) / 4>(f38_24);
-      u32 a36_32[4][4]; pack<4>(a36_32, f36_27);
-      float f43_33[32];
-      UNROLL for (int i = 0; i < 32; ++i) f43_33[i] = f38_24[i];
-      mma_open(); mma<64, 4, 64, false, false>(f43_33, a36_32, (sa + L4_34)); mma_commit();
-      // %55 [%row, K'] = contract[%col] %53, %39
-      // %58 [%row, K'] = add %54, %55
-      mma_wait<3>();
-      mma_ready<sizeof(f54_26) / 4>(f54_26);
-      u32 a36_34[4][4]; pack<4>(a36_34, f36_27);
-      float f58_35[32];
-      UNROLL for (int i = 0; i < 32; ++i) f58_35[i] = f54_26[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_35, a36_34, (sa + L8_53)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a25_23, (sa + L2_23)); mma_commit();
       // %31 [%row, K'] = contract[%col] %30, %26
       // %33 [%row, K'] = add %32, %31
-      mma_wait<3>();
-      mma_ready<sizeof(f32_29) / 4>(f32_29);
-      u32 a24_36[4][4]; pack<4>(a24_36, f24_15);
-      float f33_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f33_37[i] = f32_29[i];
-      mma_open(); mma<64, 4, 64, false, false>(f33_37, a24_36, (sa + L3_30)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a14_16, (sa + L3_30)); mma_commit();
+      // %48 [%row, K'] = contract[%col] %46, %28
+      // %51 [%row, K'] = add %47, %48
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a25_23, (sa + L6_46)); mma_commit();
       // %50 [%row, K'] = contract[%col] %49, %26
       // %52 [%row, K'] = add %51, %50
-      mma_wait<3>();
-      mma_ready<sizeof(f51_31) / 4>(f51_31);
-      u32 a24_38[4][4]; pack<4>(a24_38, f24_15);
-      float f52_39[32];
-      UNROLL for (int i = 0; i < 32; ++i) f52_39[i] = f51_31[i];
-      mma_open(); mma<64, 4, 64, false, false>(f52_39, a24_38, (sa + L7_49)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a14_16, (sa + L7_49)); mma_commit();
+      // %35 [%row, K'] = round %22
+      u32 a22_28[4][4]; pack<4>(a22_28, f22_15);
+      float f35_29[32];
+      unpack<4>(f35_29, a22_28);
+      // %37 [%col, K'] = swap %35
+      // %38 [%row, K'] = contract[%col] %34, %37
+      // %43 [%row, K'] = add %33, %38
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L4_34)); mma_commit();
+      // %54 [%row, K'] = contract[%col] %53, %37
+      // %58 [%row, K'] = add %52, %54
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L8_53)); mma_commit();
+      // %36 [%row, K'] = sub %22, %35
+      float f36_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_32[i] = (f22_15[i] - f35_29[i]);
+      u32 a36_33[4][4]; pack<4>(a36_33, f36_32);
+      // %39 [%col, K'] = swap %36
+      // %40 [%row, K'] = contract[%col] %34, %39
+      // %44 [%row, K'] = add %43, %40
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a36_33, (sa + L4_34)); mma_commit();
       // %42 [%row, K'] = contract[%col] %41, %37
-      // %44 [%row, K'] = add %43, %42
-      mma_wait<3>();
-      mma_ready<sizeof(f43_33) / 4>(f43_33);
-      u32 a35_40[4][4]; pack<4>(a35_40, f35_22);
-      float f44_41[32];
-      UNROLL for (int i = 0; i < 32; ++i) f44_41[i] = f43_33[i];
-      mma_open(); mma<64, 4, 64, false, false>(f44_41, a35_40, (sa + L5_41)); mma_commit();
+      // %45 [%row, K'] = add %44, %42
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L5_41)); mma_commit();
+      // %55 [%row, K'] = contract[%col] %53, %39
+      // %59 [%row, K'] = add %58, %55
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a36_33, (sa + L8_53)); mma_commit();
       // %57 [%row, K'] = contract[%col] %56, %37
-      // %59 [%row, K'] = add %58, %57
-      mma_wait<3>();
-      mma_ready<sizeof(f58_35) / 4>(f58_35);
-      u32 a35_42[4][4]; pack<4>(a35_42, f35_22);
-      float f59_43[32];
-      UNROLL for (int i = 0; i < 32; ++i) f59_43[i] = f58_35[i];
-      mma_open(); mma<64, 4, 64, false, false>(f59_43, a35_42, (sa + L9_56)); mma_commit();
-      // %45 [%row, K'] = add %33, %44
-      mma_wait<3>();
-      mma_ready<sizeof(f33_37) / 4>(f33_37);
-      mma_wait<1>();
-      mma_ready<sizeof(f52_39) / 4>(f52_39);
-      mma_ready<sizeof(f44_41) / 4>(f44_41);
-      float f45_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f45_44[i] = (f33_37[i] + f44_41[i]);
+      // %60 [%row, K'] = add %59, %57
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L9_56)); mma_commit();
       // %64 [%row, K'] = mul %63, %45
-      float f64_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f64_45[i] = (((float*)(sp + L14_63))[frag_col(i)] * f45_44[i]);
-      // %65 [%row, K'] = round %64
-      float f65_46[32];
-      UNROLL for (int i = 0; i < 32; ++i) f65_46[i] = low(pack2(f64_45[i], 0.f));
-      // %67 [K, K'] = contract[%row] %2, %65
-      u32 a65_47[4][4]; pack<4>(a65_47, f65_46);
-      float f67_48[32];
-      mma_open(); mma<64, 4, 64, true, true>(f67_48, a65_47, (sa + L0_2)); mma_commit();
-      // %66 [%row, K'] = sub %64, %65
-      float f66_49[32];
-      UNROLL for (int i = 0; i < 32; ++i) f66_49[i] = (f64_45[i] - f65_46[i]);
-      // %60 [%row, K'] = add %52, %59
-      mma_wait<1>();
-      mma_ready<sizeof(f59_43) / 4>(f59_43);
-      float f60_50[32];
-      UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f52_39[i] + f59_43[i]);
+      mma_wait<2>();
+      mma_ready<sizeof(f27_19) / 4>(f27_19);
+      float f64_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f64_38[i] = (((float*)(sp + L14_63))[frag_col(i)] * f27_19[i]);
       // %70 [%row, K'] = mul %63, %60
-      float f70_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L14_63))[frag_col(i)] * f60_50[i]);
-      // %71 [%row, K'] = round %70
-      float f71_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
-      // %73 [K, K'] = contract[%row] %15, %71
-      u32 a71_53[4][4]; pack<4>(a71_53, f71_52);
-      float f73_54[32];
-      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L1_15)); mma_commit();
-      // %72 [%row, K'] = sub %70, %71
-      float f72_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f72_55[i] = (f70_51[i] - f71_52[i]);
-      // %68 [K, K'] = contract[%row] %2, %66
-      // %69 [K, K'] = add %67, %68
-      mma_wait<1>();
-      mma_ready<sizeof(f67_48) / 4>(f67_48);
-      u32 a66_56[4][4]; pack<4>(a66_56, f66_49);
-      float f69_57[32];
-      UNROLL for (int i = 0; i < 32; ++i) f69_57[i] = f67_48[i];
-      mma_open(); mma<64, 4, 64, true, false>(f69_57, a66_56, (sa + L0_2)); mma_commit();
-      // %74 [K, K'] = contract[%row] %15, %72
-      // %75 [K, K'] = add %73, %74
-      mma_wait<1>();
-      mma_ready<sizeof(f73_54) / 4>(f73_54);
-      u32 a72_58[4][4]; pack<4>(a72_58, f72_55);
-      float f75_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f75_59[i] = f73_54[i];
-      mma_open(); mma<64, 4, 64, true, false>(f75_59, a72_58, (sa + L1_15)); mma_commit();
-      // %78 [K, K'] = add %77, %69
-      mma_wait<1>();
-      mma_ready<sizeof(f69_57) / 4>(f69_57);
-      float f78_60[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_60[i] = (f77_9[i] + f69_57[i]);
-      // %79 [K, K'] = add %78, %75
       mma_wait<0>();
-      mma_ready<sizeof(f75_59) / 4>(f75_59);
-      float f79_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f79_61[i] = (f78_60[i] + f75_59[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f79_61[i];
+      mma_ready<sizeof(f47_21) / 4>(f47_21);
+      float f70_39[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_39[i] = (((float*)(sp + L14_63))[frag_col(i)] * f47_21[i]);
+      // %65 [%row, K'] = round %64
+      u32 a64_40[4][4]; pack<4>(a64_40, f64_38);
+      float f65_41[32];
+      unpack<4>(f65_41, a64_40);
+      // %67 [K, K'] = contract[%row] %2, %65
+      // %69 [K, K'] = add %77, %67
+      mma_open(); mma<64, 4, 64, true, false>(f77_13, a64_40, (sa + L0_2)); mma_commit();
+      // %66 [%row, K'] = sub %64, %65
+      float f66_43[32];
+      UNROLL for (int i = 0; i < 32; ++i) f66_43[i] = (f64_38[i] - f65_41[i]);
+      u32 a66_44[4][4]; pack<4>(a66_44, f66_43);
+      // %68 [K, K'] = contract[%row] %2, %66
+      // %78 [K, K'] = add %69, %68
+      mma_open(); mma<64, 4, 64, true, false>(f77_13, a66_44, (sa + L0_2)); mma_commit();
+      // %71 [%row, K'] = round %70
+      u32 a70_46[4][4]; pack<4>(a70_46, f70_39);
+      float f71_47[32];
+      unpack<4>(f71_47, a70_46);
+      // %73 [K, K'] = contract[%row] %15, %71
+      // %75 [K, K'] = add %78, %73
+      mma_open(); mma<64, 4, 64, true, false>(f77_13, a70_46, (sa + L1_15)); mma_commit();
+      // %72 [%row, K'] = sub %70, %71
+      float f72_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_49[i] = (f70_39[i] - f71_47[i]);
+      u32 a72_50[4][4]; pack<4>(a72_50, f72_49);
+      // %74 [K, K'] = contract[%row] %15, %72
+      // %79 [K, K'] = add %75, %74
+      mma_open(); mma<64, 4, 64, true, false>(f77_13, a72_50, (sa + L1_15)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f77_13) / 4>(f77_13);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f77_13[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // %80 [K, K'] = round %1
-    float f80_62[32];
-    UNROLL for (int i = 0; i < 32; ++i) f80_62[i] = low(pack2(f1_1[i], 0.f));
+    u32 a1_52[4][4]; pack<4>(a1_52, f1_1);
+    float f80_53[32];
+    unpack<4>(f80_53, a1_52);
     // %81 [K, K'] = sub %1, %80
-    float f81_63[32];
-    UNROLL for (int i = 0; i < 32; ++i) f81_63[i] = (f1_1[i] - f80_62[i]);
+    float f81_54[32];
+    UNROLL for (int i = 0; i < 32; ++i) f81_54[i] = (f1_1[i] - f80_53[i]);
     // store ws.S.map, %80
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f80_62[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f80_53[i]); }
     // store ws.S.map_rest, %81
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f81_63[i]); }
-  }
-}
-
-// The state of S at every segment's start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int walk_segments = sequences[6 * sequence + 5];
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    bar_sync(1, 128);
-    auto issue = [&](int n) {
-      const int segment = sequences[6 * sequence + 4] + n;
-      const u32 to = stage0 + n % 3 * 16384; (void)to;
-      // %2 [K, K'] = load ws.S.map
-      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      // %3 [K, K'] = load ws.S.map_rest
-      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_segments > 0) issue(0);
-    #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + n;
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + n;
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.S.entry, %1
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-      // %4 [K, V] = round %1
-      float f4_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [K', V] = swap[K, K'] %4
-      // %7 [K, V] = contract[K'] %2, %6
-      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-      float f7_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
-      // %8 [K', V] = swap[K, K'] %5
-      // %13 [K, V] = load ws.S.local
-      // %9 [K, V] = contract[K'] %2, %8
-      // %11 [K, V] = add %7, %9
-      mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
-      float f11_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
-      // %10 [K, V] = contract[K'] %3, %6
-      // %12 [K, V] = add %11, %10
-      mma_wait<0>();
-      mma_ready<sizeof(f11_7) / 4>(f11_7);
-      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
-      float f12_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
-      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
-      // %14 [K, V] = add %12, %13
-      mma_wait<0>();
-      mma_ready<sizeof(f12_9) / 4>(f12_9);
-      float f13_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-      float f14_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f81_54[i]); }
   }
 }
 
@@ -634,299 +454,618 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 1 * 8192; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       // %6 [K, V] = round %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f6_3[32];
+      unpack<4>(f6_3, a1_2);
       // %8 [%row, V] = contract[K] %5, %6
-      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
-      float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      float f8_5[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
       // %22 [%row, V] = contract[K] %21, %6
-      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
-      float f22_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L5_21)); mma_commit();
+      float f22_7[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
       // %84 [%row, V] = contract[K] %83, %6
-      u32 a6_7[4][4]; pack<4>(a6_7, f6_2);
-      float f84_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f84_8, a6_7, (sa + L16_83)); mma_commit();
+      float f84_9[32];
+      mma_open(); mma<64, 4, 64, false, true>(f84_9, a1_2, (sa + L16_83)); mma_commit();
       // %7 [K, V] = sub %1, %6
-      float f7_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_9[i] = (f1_1[i] - f6_2[i]);
-      // %4 [%row, V] = mul %2, %3
-      float f2_10[32];
-      load_frag<4, 64, true>(f2_10, (sa + L0_2), 0);
-      float f4_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_11[i] = (f2_10[i] * ((float*)(sp + L1_3))[frag_col(i)]);
-      // %20 [%row, V] = mul %18, %19
-      float f18_12[32];
-      load_frag<4, 64, true>(f18_12, (sa + L3_18), 0);
-      float f20_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * ((float*)(sp + L4_19))[frag_col(i)]);
-      // %108 [K, V] = mul %107, %1
-      const float s107_14 = ((float*)(sp + L23_107))[0];
-      float f108_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_15[i] = (s107_14 * f1_1[i]);
+      float f7_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_10[i] = (f1_1[i] - f6_3[i]);
+      u32 a7_11[4][4]; pack<4>(a7_11, f7_10);
       // %9 [%row, V] = contract[K] %5, %7
       // %10 [%row, V] = add %8, %9
-      mma_wait<2>();
-      mma_ready<sizeof(f8_4) / 4>(f8_4);
-      u32 a7_16[4][4]; pack<4>(a7_16, f7_9);
-      float f10_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_17[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_17, a7_16, (sa + L2_5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_11, (sa + L2_5)); mma_commit();
       // %23 [%row, V] = contract[K] %21, %7
       // %24 [%row, V] = add %22, %23
-      mma_wait<2>();
-      mma_ready<sizeof(f22_6) / 4>(f22_6);
-      u32 a7_18[4][4]; pack<4>(a7_18, f7_9);
-      float f24_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_19[i] = f22_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f24_19, a7_18, (sa + L5_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_11, (sa + L5_21)); mma_commit();
       // %85 [%row, V] = contract[K] %83, %7
       // %86 [%row, V] = add %84, %85
-      mma_wait<2>();
-      mma_ready<sizeof(f84_8) / 4>(f84_8);
-      u32 a7_20[4][4]; pack<4>(a7_20, f7_9);
-      float f86_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_21[i] = f84_8[i];
-      mma_open(); mma<64, 4, 64, false, false>(f86_21, a7_20, (sa + L16_83)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f84_9, a7_11, (sa + L16_83)); mma_commit();
+      // %108 [K, V] = mul %107, %1
+      const float s107_15 = ((float*)(sp + L23_107))[0];
+      float f108_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
       // %16 [%row, V] = mul %15, %10
       mma_wait<2>();
-      mma_ready<sizeof(f10_17) / 4>(f10_17);
-      float f16_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_22[i] = (((float*)(sp + L19_15))[frag_col(i)] * f10_17[i]);
+      mma_ready<sizeof(f8_5) / 4>(f8_5);
+      float f16_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (((float*)(sp + L19_15))[frag_col(i)] * f8_5[i]);
+      // %27 [%row, V] = mul %26, %24
+      mma_wait<1>();
+      mma_ready<sizeof(f22_7) / 4>(f22_7);
+      float f27_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (((float*)(sp + L20_26))[frag_col(i)] * f22_7[i]);
+      // %89 [%row, V] = mul %88, %86
+      mma_wait<0>();
+      mma_ready<sizeof(f84_9) / 4>(f84_9);
+      float f89_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f89_19[i] = (((float*)(sp + L21_88))[frag_col(i)] * f84_9[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_20[32];
+      load_frag<4, 64, true>(f2_20, (sa + L0_2), 0);
+      float f4_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_21[i] = (f2_20[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %17 [%row, V] = add %16, %4
-      float f17_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_23[i] = (f16_22[i] + f4_11[i]);
+      float f17_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_22[i] = (f16_17[i] + f4_21[i]);
       // %30 [%row, V] = round %17
+      u32 a17_23[4][4]; pack<4>(a17_23, f17_22);
       float f30_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_24[i] = low(pack2(f17_23[i], 0.f));
+      unpack<4>(f30_24, a17_23);
       // %32 [%col, V] = swap %30
       // %33 [%row, V] = contract[%col] %29, %32
-      u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
       float f33_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_26, a30_25, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f33_26, a17_23, (sa + L6_29)); mma_commit();
       // %53 [%row, V] = contract[%col] %52, %32
-      u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
       float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a30_27, (sa + L10_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_23, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
       float f31_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_23[i] - f30_24[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_22[i] - f30_24[i]);
+      u32 a31_30[4][4]; pack<4>(a31_30, f31_29);
       // %34 [%col, V] = swap %31
-      // %27 [%row, V] = mul %26, %24
-      mma_wait<3>();
-      mma_ready<sizeof(f24_19) / 4>(f24_19);
-      float f27_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_30[i] = (((float*)(sp + L20_26))[frag_col(i)] * f24_19[i]);
-      // %28 [%row, V] = add %27, %20
-      float f28_31[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f27_30[i] + f20_13[i]);
-      // %41 [%row, V] = round %28
-      float f41_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f41_32[i] = low(pack2(f28_31[i], 0.f));
-      // %43 [%col, V] = swap %41
-      // %44 [%row, V] = contract[%col] %40, %43
-      u32 a41_33[4][4]; pack<4>(a41_33, f41_32);
-      float f44_34[32];
-      mma_open(); mma<64, 4, 64, false, true>(f44_34, a41_33, (sa + L8_40)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %43
-      u32 a41_35[4][4]; pack<4>(a41_35, f41_32);
-      float f60_36[32];
-      mma_open(); mma<64, 4, 64, false, true>(f60_36, a41_35, (sa + L12_59)); mma_commit();
-      // %42 [%row, V] = sub %28, %41
-      float f42_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f28_31[i] - f41_32[i]);
-      // %45 [%col, V] = swap %42
-      // %89 [%row, V] = mul %88, %86
-      mma_wait<4>();
-      mma_ready<sizeof(f86_21) / 4>(f86_21);
-      float f89_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f89_38[i] = (((float*)(sp + L21_88))[frag_col(i)] * f86_21[i]);
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_wait<3>();
-      mma_ready<sizeof(f33_26) / 4>(f33_26);
-      u32 a31_39[4][4]; pack<4>(a31_39, f31_29);
-      float f38_40[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_40[i] = f33_26[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_40, a31_39, (sa + L6_29)); mma_commit();
-      // %54 [%row, V] = contract[%col] %52, %34
-      // %57 [%row, V] = add %53, %54
-      mma_wait<3>();
-      mma_ready<sizeof(f53_28) / 4>(f53_28);
-      u32 a31_41[4][4]; pack<4>(a31_41, f31_29);
-      float f57_42[32];
-      UNROLL for (int i = 0; i < 32; ++i) f57_42[i] = f53_28[i];
-      mma_open(); mma<64, 4, 64, false, false>(f57_42, a31_41, (sa + L10_52)); mma_commit();
-      // %46 [%row, V] = contract[%col] %40, %45
-      // %49 [%row, V] = add %44, %46
-      mma_wait<3>();
-      mma_ready<sizeof(f44_34) / 4>(f44_34);
-      u32 a42_43[4][4]; pack<4>(a42_43, f42_37);
-      float f49_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f49_44[i] = f44_34[i];
-      mma_open(); mma<64, 4, 64, false, false>(f49_44, a42_43, (sa + L8_40)); mma_commit();
-      // %61 [%row, V] = contract[%col] %59, %45
-      // %64 [%row, V] = add %60, %61
-      mma_wait<3>();
-      mma_ready<sizeof(f60_36) / 4>(f60_36);
-      u32 a42_45[4][4]; pack<4>(a42_45, f42_37);
-      float f64_46[32];
-      UNROLL for (int i = 0; i < 32; ++i) f64_46[i] = f60_36[i];
-      mma_open(); mma<64, 4, 64, false, false>(f64_46, a42_45, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a31_30, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
-      mma_wait<3>();
-      mma_ready<sizeof(f38_40) / 4>(f38_40);
-      u32 a30_47[4][4]; pack<4>(a30_47, f30_24);
-      float f39_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_48[i] = f38_40[i];
-      mma_open(); mma<64, 4, 64, false, false>(f39_48, a30_47, (sa + L7_36)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a17_23, (sa + L7_36)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_30, (sa + L10_52)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
-      mma_wait<3>();
-      mma_ready<sizeof(f57_42) / 4>(f57_42);
-      u32 a30_49[4][4]; pack<4>(a30_49, f30_24);
-      float f58_50[32];
-      UNROLL for (int i = 0; i < 32; ++i) f58_50[i] = f57_42[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_50, a30_49, (sa + L11_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_23, (sa + L11_55)); mma_commit();
+      // %20 [%row, V] = mul %18, %19
+      float f18_35[32];
+      load_frag<4, 64, true>(f18_35, (sa + L3_18), 0);
+      float f20_36[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_36[i] = (f18_35[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      // %28 [%row, V] = add %27, %20
+      float f28_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_37[i] = (f27_18[i] + f20_36[i]);
+      // %41 [%row, V] = round %28
+      u32 a28_38[4][4]; pack<4>(a28_38, f28_37);
+      float f41_39[32];
+      unpack<4>(f41_39, a28_38);
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %49 [%row, V] = add %39, %44
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L8_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      // %64 [%row, V] = add %58, %60
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L12_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
+      float f42_42[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_42[i] = (f28_37[i] - f41_39[i]);
+      u32 a42_43[4][4]; pack<4>(a42_43, f42_42);
+      // %45 [%col, V] = swap %42
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %50 [%row, V] = add %49, %46
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a42_43, (sa + L8_40)); mma_commit();
       // %48 [%row, V] = contract[%col] %47, %43
-      // %50 [%row, V] = add %49, %48
-      mma_wait<3>();
-      mma_ready<sizeof(f49_44) / 4>(f49_44);
-      u32 a41_51[4][4]; pack<4>(a41_51, f41_32);
-      float f50_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f50_52[i] = f49_44[i];
-      mma_open(); mma<64, 4, 64, false, false>(f50_52, a41_51, (sa + L9_47)); mma_commit();
+      // %51 [%row, V] = add %50, %48
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L9_47)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %65 [%row, V] = add %64, %61
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_43, (sa + L12_59)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
-      // %65 [%row, V] = add %64, %63
-      mma_wait<3>();
-      mma_ready<sizeof(f64_46) / 4>(f64_46);
-      u32 a41_53[4][4]; pack<4>(a41_53, f41_32);
-      float f65_54[32];
-      UNROLL for (int i = 0; i < 32; ++i) f65_54[i] = f64_46[i];
-      mma_open(); mma<64, 4, 64, false, false>(f65_54, a41_53, (sa + L13_62)); mma_commit();
-      // %51 [%row, V] = add %39, %50
-      mma_wait<3>();
-      mma_ready<sizeof(f39_48) / 4>(f39_48);
-      mma_wait<1>();
-      mma_ready<sizeof(f58_50) / 4>(f58_50);
-      mma_ready<sizeof(f50_52) / 4>(f50_52);
-      float f51_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f51_55[i] = (f39_48[i] + f50_52[i]);
+      // %66 [%row, V] = add %65, %63
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L13_62)); mma_commit();
       // %95 [%row, V] = mul %94, %51
-      float f95_56[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_56[i] = (((float*)(sp + L22_94))[frag_col(i)] * f51_55[i]);
+      mma_wait<2>();
+      mma_ready<sizeof(f33_26) / 4>(f33_26);
+      float f95_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f95_48[i] = (((float*)(sp + L22_94))[frag_col(i)] * f33_26[i]);
       // %96 [%row, V] = round %95
-      float f96_57[32];
-      UNROLL for (int i = 0; i < 32; ++i) f96_57[i] = low(pack2(f95_56[i], 0.f));
+      u32 a95_49[4][4]; pack<4>(a95_49, f95_48);
+      float f96_50[32];
+      unpack<4>(f96_50, a95_49);
       // %98 [K, V] = contract[%row] %5, %96
-      u32 a96_58[4][4]; pack<4>(a96_58, f96_57);
-      float f98_59[32];
-      mma_open(); mma<64, 4, 64, true, true>(f98_59, a96_58, (sa + L2_5)); mma_commit();
+      // %100 [K, V] = add %108, %98
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a95_49, (sa + L2_5)); mma_commit();
       // %97 [%row, V] = sub %95, %96
-      float f97_60[32];
-      UNROLL for (int i = 0; i < 32; ++i) f97_60[i] = (f95_56[i] - f96_57[i]);
+      float f97_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f97_52[i] = (f95_48[i] - f96_50[i]);
+      u32 a97_53[4][4]; pack<4>(a97_53, f97_52);
+      // %99 [K, V] = contract[%row] %5, %97
+      // %109 [K, V] = add %100, %99
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a97_53, (sa + L2_5)); mma_commit();
+      // %101 [%row, V] = mul %94, %66
+      mma_wait<2>();
+      mma_ready<sizeof(f53_28) / 4>(f53_28);
+      float f101_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_55[i] = (((float*)(sp + L22_94))[frag_col(i)] * f53_28[i]);
+      // %102 [%row, V] = round %101
+      u32 a101_56[4][4]; pack<4>(a101_56, f101_55);
+      float f102_57[32];
+      unpack<4>(f102_57, a101_56);
+      // %104 [K, V] = contract[%row] %21, %102
+      // %106 [K, V] = add %109, %104
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_56, (sa + L5_21)); mma_commit();
+      // %103 [%row, V] = sub %101, %102
+      float f103_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_59[i] = (f101_55[i] - f102_57[i]);
+      u32 a103_60[4][4]; pack<4>(a103_60, f103_59);
+      // %105 [K, V] = contract[%row] %21, %103
+      // %110 [K, V] = add %106, %105
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_60, (sa + L5_21)); mma_commit();
       // %68 [%row, V] = round %51
-      float f68_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f68_61[i] = low(pack2(f51_55[i], 0.f));
+      u32 a51_62[4][4]; pack<4>(a51_62, f33_26);
+      float f68_63[32];
+      unpack<4>(f68_63, a51_62);
       // %70 [%col, V] = swap %68
       // %71 [%row, V] = contract[%col] %67, %70
-      u32 a68_62[4][4]; pack<4>(a68_62, f68_61);
-      float f71_63[32];
-      mma_open(); mma<64, 4, 64, false, true>(f71_63, a68_62, (sa + L14_67)); mma_commit();
+      // %74 [%row, V] = add %89, %71
+      mma_open(); mma<64, 4, 64, false, false>(f89_19, a51_62, (sa + L14_67)); mma_commit();
       // %69 [%row, V] = sub %51, %68
-      float f69_64[32];
-      UNROLL for (int i = 0; i < 32; ++i) f69_64[i] = (f51_55[i] - f68_61[i]);
+      float f69_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f69_65[i] = (f33_26[i] - f68_63[i]);
+      u32 a69_66[4][4]; pack<4>(a69_66, f69_65);
       // %72 [%col, V] = swap %69
-      // %66 [%row, V] = add %58, %65
-      mma_wait<2>();
-      mma_ready<sizeof(f65_54) / 4>(f65_54);
-      float f66_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f66_65[i] = (f58_50[i] + f65_54[i]);
-      // %101 [%row, V] = mul %94, %66
-      float f101_66[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_66[i] = (((float*)(sp + L22_94))[frag_col(i)] * f66_65[i]);
-      // %102 [%row, V] = round %101
-      float f102_67[32];
-      UNROLL for (int i = 0; i < 32; ++i) f102_67[i] = low(pack2(f101_66[i], 0.f));
-      // %104 [K, V] = contract[%row] %21, %102
-      u32 a102_68[4][4]; pack<4>(a102_68, f102_67);
-      float f104_69[32];
-      mma_open(); mma<64, 4, 64, true, true>(f104_69, a102_68, (sa + L5_21)); mma_commit();
-      // %103 [%row, V] = sub %101, %102
-      float f103_70[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_70[i] = (f101_66[i] - f102_67[i]);
+      // %73 [%row, V] = contract[%col] %67, %72
+      // %90 [%row, V] = add %74, %73
+      mma_open(); mma<64, 4, 64, false, false>(f89_19, a69_66, (sa + L14_67)); mma_commit();
       // %76 [%row, V] = round %66
-      float f76_71[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_71[i] = low(pack2(f66_65[i], 0.f));
+      u32 a66_68[4][4]; pack<4>(a66_68, f53_28);
+      float f76_69[32];
+      unpack<4>(f76_69, a66_68);
       // %78 [%col, V] = swap %76
       // %79 [%row, V] = contract[%col] %75, %78
-      u32 a76_72[4][4]; pack<4>(a76_72, f76_71);
-      float f79_73[32];
-      mma_open(); mma<64, 4, 64, false, true>(f79_73, a76_72, (sa + L15_75)); mma_commit();
+      // %82 [%row, V] = add %90, %79
+      mma_open(); mma<64, 4, 64, false, false>(f89_19, a66_68, (sa + L15_75)); mma_commit();
       // %77 [%row, V] = sub %66, %76
-      float f77_74[32];
-      UNROLL for (int i = 0; i < 32; ++i) f77_74[i] = (f66_65[i] - f76_71[i]);
+      float f77_71[32];
+      UNROLL for (int i = 0; i < 32; ++i) f77_71[i] = (f53_28[i] - f76_69[i]);
+      u32 a77_72[4][4]; pack<4>(a77_72, f77_71);
       // %80 [%col, V] = swap %77
-      // %99 [K, V] = contract[%row] %5, %97
-      // %100 [K, V] = add %98, %99
-      mma_wait<3>();
-      mma_ready<sizeof(f98_59) / 4>(f98_59);
-      u32 a97_75[4][4]; pack<4>(a97_75, f97_60);
-      float f100_76[32];
-      UNROLL for (int i = 0; i < 32; ++i) f100_76[i] = f98_59[i];
-      mma_open(); mma<64, 4, 64, true, false>(f100_76, a97_75, (sa + L2_5)); mma_commit();
-      // %73 [%row, V] = contract[%col] %67, %72
-      // %74 [%row, V] = add %71, %73
-      mma_wait<3>();
-      mma_ready<sizeof(f71_63) / 4>(f71_63);
-      u32 a69_77[4][4]; pack<4>(a69_77, f69_64);
-      float f74_78[32];
-      UNROLL for (int i = 0; i < 32; ++i) f74_78[i] = f71_63[i];
-      mma_open(); mma<64, 4, 64, false, false>(f74_78, a69_77, (sa + L14_67)); mma_commit();
-      // %105 [K, V] = contract[%row] %21, %103
-      // %106 [K, V] = add %104, %105
-      mma_wait<3>();
-      mma_ready<sizeof(f104_69) / 4>(f104_69);
-      u32 a103_79[4][4]; pack<4>(a103_79, f103_70);
-      float f106_80[32];
-      UNROLL for (int i = 0; i < 32; ++i) f106_80[i] = f104_69[i];
-      mma_open(); mma<64, 4, 64, true, false>(f106_80, a103_79, (sa + L5_21)); mma_commit();
       // %81 [%row, V] = contract[%col] %75, %80
-      // %82 [%row, V] = add %79, %81
-      mma_wait<3>();
-      mma_ready<sizeof(f79_73) / 4>(f79_73);
-      u32 a77_81[4][4]; pack<4>(a77_81, f77_74);
-      float f82_82[32];
-      UNROLL for (int i = 0; i < 32; ++i) f82_82[i] = f79_73[i];
-      mma_open(); mma<64, 4, 64, false, false>(f82_82, a77_81, (sa + L15_75)); mma_commit();
-      // %109 [K, V] = add %108, %100
-      mma_wait<3>();
-      mma_ready<sizeof(f100_76) / 4>(f100_76);
-      float f109_83[32];
-      UNROLL for (int i = 0; i < 32; ++i) f109_83[i] = (f108_15[i] + f100_76[i]);
-      // %90 [%row, V] = add %89, %74
-      mma_wait<2>();
-      mma_ready<sizeof(f74_78) / 4>(f74_78);
-      float f90_84[32];
-      UNROLL for (int i = 0; i < 32; ++i) f90_84[i] = (f89_38[i] + f74_78[i]);
-      // %110 [K, V] = add %109, %106
-      mma_wait<1>();
-      mma_ready<sizeof(f106_80) / 4>(f106_80);
-      float f110_85[32];
-      UNROLL for (int i = 0; i < 32; ++i) f110_85[i] = (f109_83[i] + f106_80[i]);
-      // %91 [%row, V] = add %90, %82
+      // %91 [%row, V] = add %82, %81
+      mma_open(); mma<64, 4, 64, false, false>(f89_19, a77_72, (sa + L15_75)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f82_82) / 4>(f82_82);
-      float f91_86[32];
-      UNROLL for (int i = 0; i < 32; ++i) f91_86[i] = (f90_84[i] + f82_82[i]);
+      mma_ready<sizeof(f108_16) / 4>(f108_16);
+      mma_ready<sizeof(f89_19) / 4>(f89_19);
       // store o, %91
-      store_frag<4, 64, true>((oa + O0), f91_86, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f110_85[i];
+      store_frag<4, 64, true>((oa + O0), f89_19, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// Carries S from chunk to chunk and keeps it for the gradients.
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_69 = 99328, L19_82 = 99584, L14_11 = 0, L15_12 = 256;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 125440, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r3_0[1];
+    float r11_2[1];
+    float r19_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %11 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 100352; (void)to;
+      // %2 [%row, V] = load v1 row
+      tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
+      // %5 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L2_5), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
+      // %18 [%row, V] = load v2 row
+      tile_load<64, 1, 128>((to + L3_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
+      // %21 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L5_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      // %29 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %36 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L7_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %40 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L8_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %47 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L9_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %52 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L10_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %55 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L11_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %59 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L12_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %62 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L13_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    auto drain = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+    };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v11_3 = r11_2[0];
+      const float v19_5 = r19_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      cp_wait<0>();
+      team_sync(1);
+      // %12 [%row] = cumsum %11
+      if (const int i = t; i < 64) ((float*)(basep + L14_11))[i] = v11_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L14_11)), false, false);
+      // %13 [%row] = exp %12
+      bar_sync(1, 128);
+      float v13_6 = 0.f;
+      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L15_12))[i]);
+      // %14 [%row] = neg %3
+      float v14_7 = 0.f;
+      if (const int i = t; i < 64) v14_7 = (-v3_1);
+      // %15 [%row] = mul %13, %14
+      float v15_8 = 0.f;
+      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
+      if (const int i = t; i < 64) ((float*)(sp + L16_15))[i] = v15_8;
+      // %25 [%row] = neg %19
+      float v25_9 = 0.f;
+      if (const int i = t; i < 64) v25_9 = (-v19_5);
+      // %26 [%row] = mul %13, %25
+      float v26_10 = 0.f;
+      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
+      if (const int i = t; i < 64) ((float*)(sp + L17_26))[i] = v26_10;
+      // %67 [] = pick last %12
+      const float s67_11 = ((float*)(basep + L15_12))[63];
+      // %68 [%row] = sub %67, %12
+      float v68_12 = 0.f;
+      if (const int i = t; i < 64) v68_12 = (s67_11 - ((float*)(basep + L15_12))[i]);
+      // %69 [%row] = exp %68
+      float v69_13 = 0.f;
+      if (const int i = t; i < 64) v69_13 = m_exp(v68_12);
+      if (const int i = t; i < 64) ((float*)(sp + L18_69))[i] = v69_13;
+      // %82 [] = exp %67
+      const float s82_14 = m_exp(s67_11);
+      if (t == 0) ((float*)(sp + L19_82))[0] = s82_14;
+      bar_sync(1, 128);
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 1 >= 1) drain(n + 1 - 1);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load ws.S.entry, whole S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      // store ws.S.states, %1
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [K, V] = round %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f6_3[32];
+      unpack<4>(f6_3, a1_2);
+      // %8 [%row, V] = contract[K] %5, %6
+      float f8_5[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
+      // %22 [%row, V] = contract[K] %21, %6
+      float f22_7[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
+      // %7 [K, V] = sub %1, %6
+      float f7_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (f1_1[i] - f6_3[i]);
+      u32 a7_9[4][4]; pack<4>(a7_9, f7_8);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_9, (sa + L2_5)); mma_commit();
+      // %23 [%row, V] = contract[K] %21, %7
+      // %24 [%row, V] = add %22, %23
+      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_9, (sa + L5_21)); mma_commit();
+      // %83 [K, V] = mul %82, %1
+      const float s82_12 = ((float*)(sp + L19_82))[0];
+      float f83_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
+      // %16 [%row, V] = mul %15, %10
+      mma_wait<1>();
+      mma_ready<sizeof(f8_5) / 4>(f8_5);
+      float f16_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = (((float*)(sp + L16_15))[frag_col(i)] * f8_5[i]);
+      // %27 [%row, V] = mul %26, %24
+      mma_wait<0>();
+      mma_ready<sizeof(f22_7) / 4>(f22_7);
+      float f27_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (((float*)(sp + L17_26))[frag_col(i)] * f22_7[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_16[32];
+      load_frag<4, 64, true>(f2_16, (sa + L0_2), 0);
+      float f4_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_17[i] = (f2_16[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %17 [%row, V] = add %16, %4
+      float f17_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_18[i] = (f16_14[i] + f4_17[i]);
+      // %30 [%row, V] = round %17
+      u32 a17_19[4][4]; pack<4>(a17_19, f17_18);
+      float f30_20[32];
+      unpack<4>(f30_20, a17_19);
+      // %32 [%col, V] = swap %30
+      // %33 [%row, V] = contract[%col] %29, %32
+      float f33_22[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_24[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
+      // %31 [%row, V] = sub %17, %30
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
+      // %34 [%col, V] = swap %31
+      // %35 [%row, V] = contract[%col] %29, %34
+      // %38 [%row, V] = add %33, %35
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
+      // %37 [%row, V] = contract[%col] %36, %32
+      // %39 [%row, V] = add %38, %37
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
+      // %20 [%row, V] = mul %18, %19
+      float f18_31[32];
+      load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
+      float f20_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_32[i] = (f18_31[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      // %28 [%row, V] = add %27, %20
+      float f28_33[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_33[i] = (f27_15[i] + f20_32[i]);
+      // %41 [%row, V] = round %28
+      u32 a28_34[4][4]; pack<4>(a28_34, f28_33);
+      float f41_35[32];
+      unpack<4>(f41_35, a28_34);
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %49 [%row, V] = add %39, %44
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      // %64 [%row, V] = add %58, %60
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
+      float f42_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
+      u32 a42_39[4][4]; pack<4>(a42_39, f42_38);
+      // %45 [%col, V] = swap %42
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %50 [%row, V] = add %49, %46
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a42_39, (sa + L8_40)); mma_commit();
+      // %48 [%row, V] = contract[%col] %47, %43
+      // %51 [%row, V] = add %50, %48
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %65 [%row, V] = add %64, %61
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %66 [%row, V] = add %65, %63
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
+      // %70 [%row, V] = mul %69, %51
+      mma_wait<2>();
+      mma_ready<sizeof(f33_22) / 4>(f33_22);
+      float f70_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
+      // %71 [%row, V] = round %70
+      u32 a70_45[4][4]; pack<4>(a70_45, f70_44);
+      float f71_46[32];
+      unpack<4>(f71_46, a70_45);
+      // %73 [K, V] = contract[%row] %5, %71
+      // %75 [K, V] = add %83, %73
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a70_45, (sa + L2_5)); mma_commit();
+      // %72 [%row, V] = sub %70, %71
+      float f72_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_48[i] = (f70_44[i] - f71_46[i]);
+      u32 a72_49[4][4]; pack<4>(a72_49, f72_48);
+      // %74 [K, V] = contract[%row] %5, %72
+      // %84 [K, V] = add %75, %74
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_49, (sa + L2_5)); mma_commit();
+      // %76 [%row, V] = mul %69, %66
+      mma_wait<2>();
+      mma_ready<sizeof(f53_24) / 4>(f53_24);
+      float f76_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
+      // %77 [%row, V] = round %76
+      u32 a76_52[4][4]; pack<4>(a76_52, f76_51);
+      float f77_53[32];
+      unpack<4>(f77_53, a76_52);
+      // %79 [K, V] = contract[%row] %21, %77
+      // %81 [K, V] = add %84, %79
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a76_52, (sa + L5_21)); mma_commit();
+      // %78 [%row, V] = sub %76, %77
+      float f78_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_55[i] = (f76_51[i] - f77_53[i]);
+      u32 a78_56[4][4]; pack<4>(a78_56, f78_55);
+      // %80 [K, V] = contract[%row] %21, %78
+      // %85 [K, V] = add %81, %80
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a78_56, (sa + L5_21)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f83_13) / 4>(f83_13);
+      // store ws.S.written0, %51
+      store_frag<4, 64, true>((oa + O1), f33_22, 0);
+      // store ws.S.written1, %66
+      store_frag<4, 64, true>((oa + O2), f53_24, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
+      bar_arrive(empty + n % 1 * 8);
+    }
+  }
+}
+
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (half >= 1) {
+    bar_sync(1, 128);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = contract[K] %2, %4
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
+      mma_wait<0>();
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
   }
 }

@@ -88,14 +88,17 @@ export function ordered(lists: readonly (readonly Instruction[])[], operands: Re
     touch(piece, by === 'owner');
     if (piece.lasting) spans.set(piece, { first: 0, last: Infinity });
   };
-  const awaited = (name: string | undefined): void => {
-    const index = name === undefined ? running.length - 1 : running.findIndex((product) => product.name === name);
+  const awaited = (name: string | undefined, piece: Piece | undefined): void => {
+    const index = running.findLastIndex((product) => (
+      piece === undefined ? name === undefined || product.name === name : product.pieces.includes(piece)
+    ));
     if (index < 0) return;
     steps.push({ kind: 'multiplied', left: running.length - 1 - index });
     met = false;
-    for (const { pieces, sum, then } of running.slice(0, index + 1)) {
-      for (const piece of pieces) live(piece);
-      steps.push({ kind: 'arrived', sum }, ...then);
+    for (const [n, { pieces, sum, then }] of running.slice(0, index + 1).entries()) {
+      for (const one of pieces) live(one);
+      // The last of those that add to the same registers brings them.
+      if (!running.some((later, m) => m > n && later.sum === sum)) steps.push({ kind: 'arrived', sum }, ...then);
     }
     running = running.slice(index + 1);
   };
@@ -123,7 +126,7 @@ export function ordered(lists: readonly (readonly Instruction[])[], operands: Re
         unfenced ||= awaitedOutside && instruction.bare !== true;
         barrier();
         return;
-      case 'await': awaited(instruction.name); return;
+      case 'await': awaited(instruction.name, instruction.piece); return;
       case 'settle':
         if (arrived < begun) copied(begun);
         barrier();

@@ -17,7 +17,7 @@ export function createDraft<Part extends string>(parts: readonly [Part, ...Part[
   let turn = 0;
   let refusal: Refused | undefined;
   // Products begun, without those that something has waited for.
-  let running: readonly string[] = [];
+  let running: readonly { readonly name: string; readonly pieces: readonly Piece[] }[] = [];
 
   /**
    * Says that this lowering does not do something; the first reason is kept. `instead` stands for what is not there, so that the statement
@@ -43,7 +43,7 @@ export function createDraft<Part extends string>(parts: readonly [Part, ...Part[
     },
     add(instruction: Instruction): void {
       here.push(instruction);
-      if (instruction.kind === 'product') running = [...running, instruction.name];
+      if (instruction.kind === 'product') running = [...running, instruction];
     },
     /** The part that what follows belongs to. */
     to(part: Part): void {
@@ -61,14 +61,21 @@ export function createDraft<Part extends string>(parts: readonly [Part, ...Part[
     },
     /** Waits until the product in registers `name` is there; undefined: all products. */
     await(name?: string): void {
-      const index = name === undefined ? running.length - 1 : running.indexOf(name);
+      const index = name === undefined ? running.length - 1 : running.findLastIndex((one) => one.name === name);
       if (index < 0) return;
       here.push({ kind: 'await', name });
       running = running.slice(index + 1);
     },
+    /** Waits until the products that read a piece are there. */
+    awaitReaders(piece: Piece): void {
+      const index = running.findLastIndex(({ pieces: read }) => read.includes(piece));
+      if (index < 0) return;
+      here.push({ kind: 'await', name: undefined, piece });
+      running = running.slice(index + 1);
+    },
     /** Number of products begun after the one that makes one of these registers; undefined if they are there. */
     begunAfter(registers: readonly string[]): number | undefined {
-      const index = running.findIndex((name) => registers.includes(name));
+      const index = running.findLastIndex(({ name }) => registers.includes(name));
       return index < 0 ? undefined : running.length - 1 - index;
     },
     pieces: pieces.all,

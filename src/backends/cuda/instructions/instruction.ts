@@ -87,8 +87,8 @@ export type Instruction =
   | { readonly kind: 'hold'; readonly piece: Piece }
   /** All threads meet, for a reason that accesses do not tell; `bare`: which is not that copies are there that products read. */
   | { readonly kind: 'meet'; readonly bare?: true }
-  /** The product in these registers is read; undefined: all that run. */
-  | { readonly kind: 'await'; readonly name: string | undefined }
+  /** The product in these registers is read; undefined: all that run, or, with `piece`, those that read it. */
+  | { readonly kind: 'await'; readonly name: string | undefined; readonly piece?: Piece }
   /** All copies have to be there. */
   | { readonly kind: 'settle' }
   /** The body of a loop, which the frame opens and closes. */

@@ -28,6 +28,13 @@ export interface Frag {
   readonly read?: boolean;
 }
 
+/** A fragment in 16 bits, in registers, as the left operand of a product. */
+export interface Pack {
+  readonly name: string;
+  readonly row: Axis;
+  readonly steps: number;
+}
+
 export interface Vec {
   readonly piece: Piece;
   readonly pointer: string;
@@ -60,6 +67,8 @@ export interface Forms {
   /** Of a vector: the register in which thread i < `n` has element i. */
   own?: Own;
   frags: Frag[];
+  /** As left operands of products, kept for the next one. */
+  packs?: Pack[];
   t16?: Tile16;
   t32?: Tile32;
   far?: Far;

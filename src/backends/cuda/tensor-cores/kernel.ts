@@ -30,15 +30,23 @@ export function definitions(kernel: TileKernel): Map<TileId, TileOp> {
   return defs;
 }
 
+/** A sum of a product and another term. */
+export interface FusedSum {
+  readonly product: TileId;
+  readonly other: TileId;
+  /** Nobody else reads the other term. */
+  readonly alone: boolean;
+}
+
 /**
  * Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. `apart` says where the product had
  * better begin before the other term is there.
  */
 export function fusedSums(
   kernel: TileKernel, body: readonly TileStmt[], apart: (sum: TileId, product: TileId, other: TileId) => boolean = () => false,
-): Map<TileId, { product: TileId; other: TileId }> {
+): Map<TileId, FusedSum> {
   const uses = usesOf(kernel);
-  const sums = new Map<TileId, { product: TileId; other: TileId }>();
+  const sums = new Map<TileId, FusedSum>();
   const taken = new Set<TileId>();
   for (const stmt of body) {
     if (stmt.kind !== 'let' || stmt.op.op !== 'map' || stmt.op.fn !== 'add') continue;
@@ -50,7 +58,7 @@ export function fusedSums(
       if (
         def?.op?.op !== 'contract' || def.body !== body || uses.counts.get(product) !== 1 || kernel.tiles[product].axes.length !== 2
       ) continue;
-      sums.set(stmt.tile, { product, other });
+      sums.set(stmt.tile, { product, other, alone: uses.counts.get(other) === 1 && uses.defs.get(other)?.body === body });
       taken.add(product);
     }
   }
@@ -66,7 +74,7 @@ export function letText(team: Team, stmt: Extract<TileStmt, { kind: 'let' }>, pl
     const product = team.options.defs.get(sum.product);
     if (product?.op !== 'contract') throw new Error('a fused sum without its product');
     team.note(tile);
-    productText(team, tile, product, (frag) => argument(team, sum.other, 'matrix', frag));
+    productText(team, tile, product, (frag) => argument(team, sum.other, 'matrix', frag), sum.alone ? sum.other : undefined);
     if (team.options.exported.has(tile)) team.t16(tile);
     return;
   }

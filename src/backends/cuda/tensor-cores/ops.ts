@@ -4,6 +4,7 @@ import { floatLiteral } from '../code.js';
 import { roundedText, scalarText } from '../scalar.js';
 import { endRow, type Place } from '../address.js';
 import { reduceSum, rowExtremum, sumRuns } from './folds.js';
+import { roundedMatrix } from './frugal.js';
 import { productText } from './product.js';
 import { decays } from './decays.js';
 import { compose, cumsum, inverse } from './tokens.js';
@@ -51,6 +52,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       mapText(team, tile, op);
       return;
     case 'round':
+      if (axes.length === 2 && roundedMatrix(team, tile, op.arg)) return;
       elementwise(team, tile, ([x]) => (team.fits ? roundedText('f16', x) : `low(pack2(${x}, 0.f))`), [op.arg]);
       return;
     case 'draw': {

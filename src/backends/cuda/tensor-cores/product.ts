@@ -2,6 +2,7 @@ import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { dotFar, sumFrag } from './folds.js';
 import { timesText, type Frag } from './forms.js';
+import { takeOver } from './frugal.js';
 import { productInPanels } from './panels.js';
 import type { Team } from './team.js';
 
@@ -11,9 +12,10 @@ type Contract = Extract<TileOp, { op: 'contract' }>;
 const LEAST_SUM = 8;
 
 /**
- * A matrix product. With `start`, the result begins with the elements `start` gives instead of 0 (sum of a product and a tile).
+ * A matrix product. With `start`, the result begins with the elements `start` gives instead of 0 (sum of a product and a tile): those of
+ * the tile `onto`, if nobody else reads it.
  */
-export function productText(team: Team, tile: TileId, op: Contract, start?: (frag: Frag) => string): void {
+export function productText(team: Team, tile: TileId, op: Contract, start?: (frag: Frag) => string, onto?: TileId): void {
   const axes = team.axesOf(tile);
   if (axes.length < 2) {
     foldText(team, tile, op);
@@ -28,18 +30,19 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
     return;
   }
   const b = team.t16(right);
-  const init = start?.({ name: '', row, col });
+  const sum = onto === undefined ? undefined : takeOver(team, onto, tile, row);
+  const init = sum === undefined ? start?.({ name: '', row, col }) : undefined;
   const a = team.packed(left, row);
   team.need(b.piece, 'any');
   const back = timesText(a.back, team.backOf(b));
-  const out = team.newFrag(tile, row, col);
+  const out = sum ?? team.newFrag(tile, row, col);
   if (init !== undefined) team.each(out, `${out.name}[i] = ${team.within(out, init)};`);
   const major = b.rows === op.axis;
   const width = team.pad(col) / team.parts;
   // The product of scaled operands is brought back before it meets anything else.
   const raw = back === '' ? out.name : `${out.name}_raw`;
   if (back !== '') team.add({ kind: 'registers', name: raw, count: team.values(col) });
-  const fresh = init === undefined || back !== '';
+  const fresh = (init === undefined && sum === undefined) || back !== '';
   team.add({
     kind: 'product', name: out.name, sum: raw, pieces: [b.piece], shape: [width, a.steps, team.pad(b.rows), major, fresh],
     args: [raw, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],

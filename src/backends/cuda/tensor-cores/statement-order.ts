@@ -1,22 +1,31 @@
-import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
+import type { FusedSum } from './kernel.js';
+import type { Let, Pressure } from './pressure.js';
 
-type Let = Extract<TileStmt, { kind: 'let' }>;
+export interface OrderOptions {
+  readonly lets: readonly Let[];
+  readonly goals: readonly TileId[];
+  readonly sums: ReadonlyMap<TileId, FusedSum>;
+  readonly defs: ReadonlyMap<TileId, TileOp>;
+  readonly late: { readonly tiles: ReadonlySet<TileId>; readonly atOnce: number };
+  readonly pressure: Pressure;
+  /** Registers that a thread may hold where statements are chosen by what they hold; undefined: they are not. */
+  readonly room: number | undefined;
+  /** Number of products begun after the one that makes a tile; undefined if it is there. */
+  readonly running: (tile: TileId) => number | undefined;
+  readonly emit: (stmt: Let) => void;
+  /** Of a late load that has been read: its room is wanted. */
+  readonly release: (tile: TileId) => void;
+}
 
 /**
  * Orders the statements of a walk so that the tensor cores have work while results are awaited: products as soon as their operands are
  * there, the longest way to the next state first; then what needs no running product; then what has to wait. Of the loads `late`, so many
- * are under way or unread at once.
+ * are under way or unread at once. With `room`, what would hold more registers than that comes last, and what is worked out element by
+ * element for later has no hurry.
  */
-export function orderStatements(
-  lets: readonly Let[],
-  goals: readonly TileId[],
-  sums: ReadonlyMap<TileId, { readonly product: TileId; readonly other: TileId }>,
-  defs: ReadonlyMap<TileId, TileOp>,
-  late: { readonly tiles: ReadonlySet<TileId>; readonly atOnce: number },
-  running: (tile: TileId) => number | undefined,
-  emit: (stmt: Let) => void,
-): void {
+export function orderStatements({ lets, goals, sums, defs, late, pressure, room, running, emit, release }: OrderOptions): void {
   const products = new Set([...sums.values()].map((s) => s.product));
   const nodes = lets.filter((stmt) => !products.has(stmt.tile));
   const known = new Set(nodes.map((stmt) => stmt.tile));
@@ -50,27 +59,63 @@ export function orderStatements(
   const readers = new Map([...late.tiles].map((tile) => [tile, 0]));
   for (const stmt of nodes) for (const tile of lateReads(stmt)) readers.set(tile, (readers.get(tile) ?? 0) + 1);
   const unread = (): number => [...readers].filter(([tile, count]) => done.has(tile) && count > 0).length;
+  const best = (list: readonly Let[]): Let | undefined => list.reduce<Let | undefined>(
+    (a, b) => (a !== undefined && (height.get(a.tile) ?? 0) >= (height.get(b.tile) ?? 0) ? a : b), undefined,
+  );
+  /** What has to be there: not the other term of a sum whose registers the sum takes. */
+  const awaits = (stmt: Let): readonly TileId[] => {
+    const sum = sums.get(stmt.tile);
+    return room === undefined || sum?.alone !== true ? inputs(stmt) : inputs(stmt).filter((arg) => arg !== sum.other);
+  };
+  /** Of statements that may come next, those that registers allow. */
+  const within = (ready: readonly Let[], most: number): readonly Let[] => {
+    const held = pressure.after;
+    const now = pressure.now();
+    const least = Math.min(...ready.map(held));
+    const fit = ready.filter((stmt) => held(stmt) <= Math.max(most, now, least));
+    // Where all want more: what is worked out for a product that is not there yet is the shorter way to registers that are free again.
+    if (least > Math.max(most, now)) {
+      const aside = fit.filter((stmt) => !isProduct(stmt));
+      const one = best(aside.length > 0 ? aside : fit);
+      return one === undefined ? [] : [one];
+    }
+    const calm = fit.filter((stmt) => isProduct(stmt) || held(stmt) <= now);
+    if (calm.length > 0) return calm;
+    const first = best(fit);
+    return first === undefined ? [] : [first];
+  };
+  const brought = new Set<TileId>();
   while (left.length > 0) {
     const possible = left.filter((stmt) => inputs(stmt).every((arg) => !known.has(arg) || done.has(arg)));
     const allowed = late.tiles.size === 0 || unread() < late.atOnce ? possible : possible.filter((stmt) => !isLate(stmt));
     // Whatever else there is waits for one more.
     const ready = allowed.length > 0 ? allowed : possible;
-    const best = (list: readonly Let[]): Let | undefined => list.reduce<Let | undefined>(
-      (a, b) => (a !== undefined && (height.get(a.tile) ?? 0) >= (height.get(b.tile) ?? 0) ? a : b), undefined,
-    );
     // How many products would still run after the wait that a statement needs.
     const leaves = (stmt: Let): number => (
-      stmt.op.op === 'swap' ? Infinity : Math.min(...inputs(stmt).map((arg) => running(arg) ?? Infinity))
+      stmt.op.op === 'swap' ? Infinity : Math.min(...awaits(stmt).map((arg) => running(arg) ?? Infinity))
     );
-    const free = ready.filter((stmt) => leaves(stmt) === Infinity);
-    const most = Math.max(...ready.map(leaves));
-    const next = best(free.filter((stmt) => stmt.op.op === 'swap'))
-      ?? best(free.filter(isLate))
-      ?? best(free.filter(isProduct))
-      ?? best(free)
-      ?? best(ready.filter((stmt) => leaves(stmt) === most));
+    const choose = (among: readonly Let[]): Let | undefined => {
+      const free = among.filter((stmt) => leaves(stmt) === Infinity);
+      const most = Math.max(...among.map(leaves));
+      return best(free.filter((stmt) => stmt.op.op === 'swap'))
+        ?? best(free.filter(isLate))
+        ?? best(free.filter(isProduct))
+        ?? best(free)
+        ?? best(among.filter((stmt) => leaves(stmt) === most));
+    };
+    const next = room === undefined ? choose(ready) : choose(within(ready, room));
     if (next === undefined) throw new Error('statements depend on each other in a circle');
+    // Products whose sums are not asked for for long hold what they read.
+    if (room !== undefined && isLate(next)) {
+      for (const tile of [...brought].slice(0, Math.max(0, brought.size + 1 - late.atOnce))) {
+        if (readers.get(tile) !== 0) continue;
+        release(tile);
+        brought.delete(tile);
+      }
+      brought.add(next.tile);
+    }
     emit(next);
+    pressure.made(next);
     done.add(next.tile);
     for (const tile of lateReads(next)) readers.set(tile, (readers.get(tile) ?? 0) - 1);
     left.splice(left.indexOf(next), 1);

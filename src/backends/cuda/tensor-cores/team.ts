@@ -7,7 +7,7 @@ import type { Piece } from '../instructions/pieces.js';
 import type { CudaContext } from '../lowered.js';
 import { extentsOf, type Parts, type Tall } from './extents.js';
 import { isDscore } from './joined-decays.js';
-import { isToken, type Far, type Forms, type Frag, type Own, type Tile16, type Tile32, type Vec } from './forms.js';
+import { isToken, type Far, type Forms, type Frag, type Own, type Pack, type Tile16, type Tile32, type Vec } from './forms.js';
 
 export interface TeamOptions {
   readonly cx: CudaContext;
@@ -34,6 +34,11 @@ export interface TeamOptions {
   readonly panels?: { readonly tiles: ReadonlySet<TileId>; readonly depth: number };
   /** Vectors stay in registers until other threads read them. Of code that is no loop, or the body of one. */
   readonly ownVectors?: boolean;
+  /**
+   * Registers are short: left operands of products stay packed for the next one, and a sum takes the registers of its other term. Of code
+   * that is no loop, or the body of one.
+   */
+  readonly frugal?: boolean;
   /** What is left of folds until somebody asks for one; undefined: nothing waits. */
   readonly deferred?: Map<TileId, () => void>;
   /** Tiles that another team reads: their vectors and tiles go to the stage. */
@@ -284,6 +289,8 @@ export function createTeam(options: TeamOptions) {
     const f = formsOf(id);
     const name = fresh(`a${id}`);
     const declared = `u32 ${name}[${all}][4];`;
+    const kept = f.packs?.find((pack) => pack.row === row);
+    if (kept !== undefined) return kept;
     // A fragment that is whole serves as it is; parts meet in shared memory.
     const own = parts === 1 ? f.frags.find((x) => x.row === row) : undefined;
     if (own === undefined && (f.t16 !== undefined || f.frags.length > 0)) {
@@ -306,7 +313,9 @@ export function createTeam(options: TeamOptions) {
     // What lies in 16 bits as it is fits.
     if (!fits || (f.t16 !== undefined && f.t16.most === undefined)) {
       add({ kind: 'call', fn: 'pack', shape: [all], args: [name, from.name], declares: [declared] });
-      return { name, steps: all };
+      const pack: Pack = { name, row, steps: all };
+      if (options.frugal === true) f.packs = [...f.packs ?? [], pack];
+      return pack;
     }
     const back = fresh('back');
     add({ kind: 'call', fn: 'fit_pack', shape: [all], args: [name, from.name, back], declares: [declared, `float ${back}[2];`] });

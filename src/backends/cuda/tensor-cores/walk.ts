@@ -16,9 +16,11 @@ import { bulkCopy, bulkStore, type BulkCopy } from './bulk-copy.js';
 import type { Tall } from './extents.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
+import { pressureOf } from './pressure.js';
 import { orderStatements } from './statement-order.js';
+import { sumsInTurn } from './sums-in-turn.js';
 import { createTeam, type Team } from './team.js';
-import { divide, needed, walkOf, type Division, type DivisionOptions, type Let } from './walk-division.js';
+import { divide, needed, walkOf, type Division, type DivisionOptions, type Let, type Walk } from './walk-division.js';
 import { keepRows, nearCopy, nearFragments, putAlready, type Near, type NearTile } from './walk-near.js';
 import { fitsTall, roomOf } from './walk-room.js';
 import { walkText, type Drain, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
@@ -34,11 +36,11 @@ const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
   const walk = walkOf(cx, kernel);
   if (isRefused(walk)) return walk;
-  const tall = fitsTall(cx, walk) ? divided(cx, kernel, divide(cx, walk, TALL), TALL) : undefined;
+  const tall = fitsTall(cx, walk) ? divided(cx, walk, TALL, false) : undefined;
   if (tall !== undefined && !isRefused(tall)) return tall;
   let found: LoweredKernel | Refused = refused('no way to divide a walk');
   for (const way of WAYS) {
-    found = divided(cx, kernel, divide(cx, walk, way), way);
+    found = divided(cx, walk, way, false);
     if (!isRefused(found) || found.crowded !== true) return found;
   }
   return found;
@@ -61,10 +63,20 @@ const WAYS: readonly Way[] = [
 ];
 const TALL: Way = { ...WAYS[0], tall: 2 };
 
-function divided(cx: CudaContext, kernel: TileKernel, division: Division, way: Way): LoweredKernel | Refused {
+/** Registers that a walk may hold in matrices: a thread has 255, and wants some for everything else. */
+const MOST_HELD = 208;
+
+/** `frugal`: statements in an order, and in forms, that hold few registers. */
+function divided(cx: CudaContext, walk: Walk, way: Way, frugal: boolean): LoweredKernel | Refused {
+  const { kernel } = walk;
+  const division = divide(cx, walk, way);
   const notes = notesOf(kernel);
   const loading = loadingTeam(cx, kernel, division, notes, way);
-  const walking = walkingTeam(cx, kernel, division, notes, loading, way);
+  const walking = walkingTeam(cx, kernel, division, notes, loading, way, frugal);
+  if (!frugal && walking.held > MOST_HELD) {
+    const inTurn = walkOf(cx, sumsInTurn(kernel));
+    return isRefused(inTurn) ? inTurn : divided(cx, inTurn, way, true);
+  }
   const refusal = loading.draft.refusal() ?? walking.draft.refusal();
   if (refusal !== undefined) return refusal;
   const plans = { loading: planTeam(loading.draft, operandsOfTeam(walking.draft)), walking: planTeam(walking.draft) };
@@ -86,6 +98,8 @@ interface WalkingTeam {
   /** What a chunk gives out, and the stores of it that the other team makes. */
   readonly outgoing: readonly Piece[];
   readonly draining: readonly Drain[];
+  /** The most registers that it holds in matrices. */
+  readonly held: number;
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { tall }: Way): LoadingTeam {
@@ -177,14 +191,14 @@ function throughRegisters(
 
 function walkingTeam(
   cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { team: loading, near: nearTiles }: LoadingTeam,
-  { lateAtOnce, tall }: Way,
+  { lateAtOnce, tall }: Way, frugal: boolean,
 ): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, late, near, outputs, aside, sums, outside, inside, trivial } = division;
   const draft: Draft<WalkingPart> = createDraft(['before', 'body', 'after'], 'W');
   const outgoing = createPieces('O');
   const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
   const team = createTeam({
-    cx, kernel, draft, tall, defs: division.defs, notes, rowOf, stage: STAGE, exported: new Set(),
+    cx, kernel, draft, tall, defs: division.defs, notes, rowOf, stage: STAGE, exported: new Set(), frugal,
     imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.formsOf(tile) : undefined),
   });
   draft.keepPieces(true);
@@ -213,38 +227,56 @@ function walkingTeam(
   };
   const carried = new Set(loop.carry.map((c) => c.tile));
   const early = outputs.filter((stmt) => carried.has(stmt.value)).flatMap(put);
+  const last = outputs.filter((stmt) => !carried.has(stmt.value));
+  const goals = loop.carry.map((c) => c.next);
+  const pressure = pressureOf({
+    lets: chain, sums, defs: division.defs, given: [...carried], goals: [...goals, ...last.map((stmt) => stmt.value)],
+    size: (tile) => (team.axesOf(tile).length === 2 && team.axesOf(tile).includes(split) ? team.values(team.otherAxis(tile, split)) : 0),
+  });
   for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(team, stmt, inside, sums);
-  orderStatements(
-    chain, loop.carry.map((c) => c.next), sums, division.defs, { tiles: late, atOnce: lateAtOnce }, team.runningAfter,
-    (stmt) => {
-      if (draft.refusal() !== undefined) return;
-      const { tile, op } = stmt;
-      const rows = near.find(({ loads }) => loads.has(tile));
-      const come = rows && nearTiles.get(rows);
-      if (rows !== undefined && come !== undefined) {
-        if (team.formsOf(tile).frags.length === 0) nearFragments(team, rows, come);
-      } else if (op.op === 'put' && near.some(({ window }) => window.put.has(tile))) putAlready(team, tile, op.arg);
-      else if (op.op === 'keep' && team.axesOf(tile).length === 2) keepRows(team, tile, op.arg, inside);
-      else if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
-      else if (late.has(stmt.tile)) {
-        // Their room is the next ones' when they have been read.
-        draft.keepPieces(false);
-        copyCell(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
-        draft.keepPieces(true);
-      } else loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
+  const write = (stmt: Let): void => {
+    if (draft.refusal() !== undefined) return;
+    const { tile, op } = stmt;
+    const rows = near.find(({ loads }) => loads.has(tile));
+    const come = rows && nearTiles.get(rows);
+    if (rows !== undefined && come !== undefined) {
+      if (team.formsOf(tile).frags.length === 0) nearFragments(team, rows, come);
+    } else if (op.op === 'put' && near.some(({ window }) => window.put.has(tile))) putAlready(team, tile, op.arg);
+    else if (op.op === 'keep' && team.axesOf(tile).length === 2) keepRows(team, tile, op.arg, inside);
+    else if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
+    else if (late.has(stmt.tile)) {
+      // Their room is the next ones' when they have been read.
+      draft.keepPieces(false);
+      copyCell(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
+      draft.keepPieces(true);
+    } else loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
+  };
+  orderStatements({
+    lets: chain, goals, sums, defs: division.defs, late: { tiles: late, atOnce: lateAtOnce }, pressure,
+    room: frugal ? MOST_HELD : undefined, running: team.runningAfter,
+    release(tile) {
+      const { t16 } = team.formsOf(tile);
+      if (t16 !== undefined) draft.awaitReaders(t16.piece);
     },
-  );
+    emit(stmt) {
+      write(stmt);
+      // Nobody reads more of it than products do.
+      const matrix = frugal && stmt.op.op === 'map' && !sums.has(stmt.tile) && team.axesOf(stmt.tile).length === 2;
+      if (matrix && draft.refusal() === undefined && pressure.onlyMultiplied(stmt.tile)) team.packed(stmt.tile, split);
+    },
+  });
   draft.await();
-  const last = outputs.filter((stmt) => !carried.has(stmt.value)).flatMap(put);
+  const later = last.flatMap(put);
   for (const { tile, next } of copiesInOrder(loop)) {
     const from = team.frag(next, split);
     const to = team.formsOf(tile).frags[0];
     team.each(to, `${to.name}[i] = ${from.name}[i];`);
+    delete team.formsOf(tile).packs;
   }
   team.add({ kind: 'loop', edge: 'end' });
   draft.to('after');
   lastValues(cx, team, after, outside, split);
-  return { draft, outgoing: outgoing.all, draining: [...early, ...last] };
+  return { draft, outgoing: outgoing.all, draining: [...early, ...later], held: pressure.peak() };
 }
 
 /** What follows the loop. */

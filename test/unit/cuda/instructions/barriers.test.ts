@@ -225,4 +225,21 @@ describe('addresses', () => {
       }
     }
   });
+
+  it('leave products alone that go on adding to registers which are asked for by another name', () => {
+    const p = pieces();
+    const [a, b, c] = [p.piece(), p.piece(), p.piece()];
+    const wait = (name?: string, piece?: Piece): Instruction => ({ kind: 'await', name, ...(piece && { piece }) });
+    // The sum is there with its last product.
+    expect(run(product('s', [a]), product('s', [b]), product('o', [c]), wait('s'), use('x'))).toEqual([
+      'product s', 'product s', 'product o', 'multiplied 1', 'arrived s', 's is there', 'x',
+    ]);
+    // The first of them is done, its registers are not.
+    expect(run(product('s', [a]), product('o', [c]), product('s', [b]), wait('o'), use('x'), wait('s'))).toEqual([
+      'product s', 'product o', 'product s', 'multiplied 1', 'arrived o', 'o is there', 'x', 'multiplied 0', 'arrived s', 's is there',
+    ]);
+    expect(run(product('s', [a]), product('s', [b]), wait(undefined, a), use('a is free'), wait('s'))).toEqual([
+      'product s', 'product s', 'multiplied 1', 'a is free', 'multiplied 0', 'arrived s', 's is there',
+    ]);
+  });
 });
