@@ -9,7 +9,8 @@ from ._memory import Memory
 from ._plan import START, Launches, product
 
 ONE_QUEUE = os.environ.get("LMOEC_QUEUES") == "1"
-EARLY = os.environ.get("LMOEC_EARLY") == "1"
+# Kernels that are launched before the one in front has ended, and wait for it by themselves: of calls of few rows, whose launches take the time; "1": all, "0": none.
+EARLY = os.environ.get("LMOEC_EARLY")
 CHECK = os.environ.get("LMOEC_CHECK") == "1"
 
 
@@ -85,7 +86,9 @@ class Bound:
         awaited = {wait for i in range(len(launches.all)) for wait in launches.all[i]["waits"]} if not launches.one_queue else set()
         events = {}
         # Queues whose last operation is a kernel of ours: the next one waits for it by itself, if it can.
-        overlaps, ours = EARLY and self.plan.json.get("overlaps", False), set()
+        overlaps = (EARLY == "1" or EARLY != "0" and launches.few) and self.plan.json.get("overlaps", False)
+        # Tables are ours.
+        ours = {0} if self.plan.table_kernels and not self.request.keeps_tables else set()
         def record(key, queue):
             events[key] = cuda.Event()
             self.ops.append((driver().cuEventRecord, (events[key].event, streams[queue]), ("an event", None)))

@@ -233,6 +233,7 @@ class Launches:
         """`wanted`: results that somebody asked for. Launches that sum over the heads of groups, or hand on what segments make, are not needed where
         the extents that they name agree: every head is a group of its own, or every sequence one segment. Those for `whole` sequences are only then."""
         self.all = plan.launches_of(program, extents)
+        self.few = self.all is not plan.programs[program]["launches"]
         agree = lambda pair: pair is not None and extents[pair[0]] == extents[pair[1]]
         ungrouped = agree([plan.named_extent["head"], plan.named_extent["group"]])
         self.one_queue = one_queue
