@@ -8,7 +8,7 @@ import { isRows, sizeName, type Cells, type Domain } from '../ir/tile/domain.js'
 import { factsOf } from '../ir/tile/facts.js';
 import { loopName } from '../ir/tile/print.js';
 import {
-  mapPrograms, type Inner, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt,
+  mapPrograms, type Inner, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileProgram, type TileStmt,
 } from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
@@ -68,8 +68,38 @@ export function mappedSegmentation(module: TileModule, kernels: readonly PlanKer
   return { programs: Math.max(1, Math.floor(BLOCKS / Math.max(1, ...blocks))), least: 8, pays: 4 };
 }
 
-/** The programs of a module as launches of its kernels. */
-export function planPrograms(module: TileModule, kernels: readonly PlanKernel[]): Plan['programs'] {
+/** Kernels that calls of few rows launch, in their order, and what counts as few. */
+export interface FewLaunches {
+  readonly extent: string;
+  readonly names: readonly string[];
+}
+
+/** Those of a program; undefined: such calls are like others. */
+export function fewLaunches(module: TileModule, { launches }: TileProgram): FewLaunches | undefined {
+  const calls = new Map(module.kernels.map((kernel) => [kernel.name, kernel]));
+  const few = launches.flatMap((name) => calls.get(name) ?? []).find((kernel) => kernel.few === 'only');
+  return few === undefined ? undefined : {
+    extent: sizeName(few.domain, 'chunk'),
+    names: launches.filter((name) => calls.get(name)?.few !== 'never').flatMap((name) => withTables(module, name)),
+  };
+}
+
+/** A kernel, and those that make tables of what it has counted. */
+function withTables({ kernels, domains }: TileModule, name: string): readonly string[] {
+  const stored = storedBuffers(kernels.find((kernel) => kernel.name === name)?.body ?? []);
+  return [name, ...domains.flatMap((domain) => (
+    domain.made !== undefined && stored.includes(domain.made.offsets) ? [rowsKernelName(domain)] : []
+  ))];
+}
+
+/**
+ * The programs of a module as launches of its kernels. `inOne`: kernels that calls of few rows launch in the place of several, behind which
+ * nothing comes that one of these must follow.
+ */
+export function planPrograms(
+  module: TileModule, kernels: readonly PlanKernel[],
+  inOne: readonly { readonly members: readonly string[]; readonly kernel: Pick<PlanKernel, 'name'> }[] = [],
+): Plan['programs'] {
   const named = (name: string) => kernels.find((kernel) => kernel.name === name) ?? missing(name);
   const missing = (name: string): never => {
     throw new Error(`${module.name}: no kernel ${name}`);
@@ -86,22 +116,20 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
     ...launch, ...(grouped.has(launch.kernel) && { grouped: ['heads', 'groups'] }),
     ...cut.get(launch.kernel),
   });
-  const stores = new Map(module.kernels.map(({ name, body }) => [name, storedBuffers(body)]));
-  /** A kernel, and those that make tables of what it has counted. */
-  const withTables = (name: string): readonly string[] => [
-    name, ...module.domains.flatMap((domain) => (
-      domain.made !== undefined && stores.get(name)?.includes(domain.made.offsets) === true ? [rowsKernelName(domain)] : []
-    )),
-  ];
-  const launched = (names: readonly string[]): readonly Launch[] => queuesOf(names.flatMap(withTables).map(named)).map(mine);
-  const calls = new Map(module.kernels.map((kernel) => [kernel.name, kernel]));
-  return mapPrograms(module.programs, ({ takes, gives, launches }) => {
-    const few = launches.flatMap((name) => calls.get(name) ?? []).find((kernel) => kernel.few === 'only');
+  const launched = (names: readonly string[]): readonly Launch[] => queuesOf(names.map(named)).map(mine);
+  const isOnly = new Set(module.kernels.flatMap(({ name, few }) => (few === 'only' ? [name] : [])));
+  /** The last of several says where they are. */
+  const joined = (names: readonly string[]): readonly string[] => names.flatMap((name) => {
+    const found = inOne.find(({ members }) => members.includes(name) && members.every((member) => names.includes(member)));
+    if (found === undefined) return [name];
+    return found.members[found.members.length - 1] === name ? [found.kernel.name] : [];
+  });
+  return mapPrograms(module.programs, (program) => {
+    const { takes, gives, launches } = program;
+    const few = fewLaunches(module, program);
     return {
-      takes, gives, launches: launched(launches.filter((name) => calls.get(name)?.few !== 'only')),
-      ...(few !== undefined && {
-        few: { extent: sizeName(few.domain, 'chunk'), launches: launched(launches.filter((name) => calls.get(name)?.few !== 'never')) },
-      }),
+      takes, gives, launches: launched(launches.filter((name) => !isOnly.has(name)).flatMap((name) => withTables(module, name))),
+      ...(few !== undefined && { few: { extent: few.extent, launches: launched(joined(few.names)) } }),
     };
   });
 }

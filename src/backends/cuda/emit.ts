@@ -6,11 +6,12 @@ import { sizeName, type Domain } from '../../ir/tile/domain.js';
 import { withLaunches, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, rowsKernel, tablesOf } from '../describe.js';
+import { costsOf, fewLaunches, mappedSegmentation, planPrograms, planRows, planTensor, rowsKernel, tablesOf } from '../describe.js';
 import { productsApart } from './tensor-cores/apart.js';
 import { rowsCopied } from './tensor-cores/rows-copied.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
 import { filesOf } from './files.js';
+import { kernelsInOne } from './in-one.js';
 import { isRefused, type Refused } from './refused.js';
 import { hasOp } from './uses.js';
 import { lowerPlain } from './plain/lower.js';
@@ -66,10 +67,11 @@ function tableKernel(domain: Domain, file: string): TableKernel {
 /** Writes the CUDA C++ of a module, files of kernels and what they include, and the plan a host needs to launch them. */
 export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
   const plain = options.plain ?? false;
-  const divided = plain || options.dtype === 'f32' ? given : productsApart(given);
-  const copied = plain || options.dtype === 'f32' || options.target !== 'cuda.sm90' ? divided : rowsCopied(divided);
+  const { target, dtype } = options;
+  const divided = plain || dtype === 'f32' ? given : productsApart(given);
+  const copied = plain || dtype === 'f32' || target !== 'cuda.sm90' ? divided : rowsCopied(divided);
   const module = withFreeNames(copied, options.templates);
-  const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
+  const cx: CudaContext = { module, target, dtype };
   const architecture = options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '');
   const lowered = module.kernels.map((kernel) => ({ kernel, ...lower(cx, kernel, plain) }));
   const fileOf = filesOf(`${module.name}.${options.dtype}.${architecture}`, lowered.map(({ code }) => code.text));
@@ -86,6 +88,11 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
       ...tablesOf(domain).map((table): PlanArg => ({ kind: 'table', table, access: 'write' })), { kind: 'dims', domain: domain.row },
     ],
   }))];
+  const inOne = plain ? [] : Object.values(module.programs).flatMap((program) => {
+    const few = fewLaunches(module, program);
+    return few === undefined ? [] : kernelsInOne(cx, all, few);
+  });
+  const launched = [...all, ...inOne.map(({ kernel }): PlanKernel => ({ ...kernel, file }))];
   const walks = module.kernels.some((kernel) => kernel.inner !== 'once' || (kernel.outer === 'segment' && hasOp(kernel, 'contract')));
   const segmentation = mappedSegmentation(module, kernels) ?? (walks ? SEGMENTATION : SHORT);
   const plan: Plan = {
@@ -103,8 +110,8 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
       tableKernelOf(domain), tableKernel(domain, file),
     ])),
     tensors,
-    kernels: all,
-    programs: planPrograms(module, all),
+    kernels: launched,
+    programs: planPrograms(module, launched, inOne),
     prelude: PRELUDE,
     ...(options.target === 'cuda.sm90' && { overlaps: true }),
     arena: [],
@@ -122,9 +129,10 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     '',
     ...(name === file ? tablesText(options, segmentation, made.length > 0) : []),
     ...lowered.flatMap(({ code }, i) => (fileOf[i] === name ? [code.text] : [])),
+    ...(name === file ? inOne.map(({ text }) => text) : []),
   ].join('\n');
   const files = new Map([
-    [PRELUDE, preludeText(options, lowered.flatMap(({ code }) => code.runtime))],
+    [PRELUDE, preludeText(options, [...lowered.flatMap(({ code }) => code.runtime), ...inOne.flatMap(({ runtime }) => runtime)])],
     ...[...new Set(fileOf)].map((name): [string, string] => [name, textOf(name)]),
   ]);
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files };

@@ -12,7 +12,14 @@ export interface CudaContext {
   readonly module: TileModule;
   readonly target: CudaTarget;
   readonly dtype: IoDtype;
+  /** A kernel is a part of another, a function that it calls for block after block (`in-one.ts`): what that one is called. */
+  readonly part?: string;
 }
+
+/** Threads of kernels that have parts, each of which may leave some idle: as many as make tables (templates/cuda/rt/tables.cuh). */
+export const PART_THREADS = 1024;
+/** C text of the number of a block, in kernels and in parts. */
+export const blockNumber = ({ part }: CudaContext): string => (part === undefined ? 'blockIdx.x' : 'block');
 
 /** One kernel as text, with what the plan says of it. */
 export interface LoweredKernel {
@@ -110,7 +117,7 @@ export function sourcePresence({ buffer, whole }: Source): string | undefined {
 
 /**
  * Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine writes it, or reads it;
- * always, unless it is among those that are read in place `too`.
+ * always, unless it is among those that are read in place `too`. What a part reads another may have written: nothing is promised of it.
  */
 export function signature(
   cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map(),
@@ -135,12 +142,12 @@ export function signature(
   const parameters = [
     ...touched.map(({ buffer, access }) => {
       const type = `${access === 'read' ? 'const ' : ''}${elementType(buffer, cx.dtype)}*`;
-      return `${type} ${access === 'readwrite' ? '' : '__restrict__ '}${pointer(buffer.name)}`;
+      return `${type} ${access === 'readwrite' || cx.part !== undefined ? '' : '__restrict__ '}${pointer(buffer.name)}`;
     }),
     ...[...boxes.keys()].map((name) => `const __grid_constant__ TensorMap ${tensorMap(name)}`),
     ...scratch.map((name) => `float* ${pointer(name)}`),
     ...apart.map((name) => `const Strides ${strides(name)}`),
-    ...tables.map((name) => `const int* __restrict__ ${name}`),
+    ...tables.map((name) => `const int* ${cx.part === undefined ? '__restrict__ ' : ''}${name}`),
     'const Dims d',
   ].join(', ');
   return { args, parameters };

@@ -14,9 +14,15 @@ export function sizeField(level: Exclude<Level, 'once'>): string {
 
 /**
  * Opens a kernel of blocks of so many threads, with further launch bounds. It may be launched before the one in front of it has ended, and
- * waits for that first of all.
+ * waits for that first of all. `part`: the function of this name that a kernel calls, instead.
  */
-export function openKernel(code: Code, { name }: TileKernel, bounds: readonly number[], parameters: string): void {
+export function openKernel(
+  code: Code, { name }: Pick<TileKernel, 'name'>, bounds: readonly number[], parameters: string, part?: string,
+): void {
+  if (part !== undefined) {
+    code.open(`DEV void ${part}(${parameters}, const int block)`);
+    return;
+  }
   code.open(`extern "C" __global__ void __launch_bounds__(${bounds.join(', ')}) ${name}(${parameters})`);
   code.line('grid_wait();');
 }

@@ -32,7 +32,8 @@ function chains(before: readonly (readonly number[])[]): readonly number[] {
   return ahead;
 }
 
-function conflict(x: PlanKernel, y: PlanKernel): boolean {
+/** Must one of two launches follow the other? */
+export function conflict(x: PlanKernel, y: PlanKernel): boolean {
   return x.args.some(
     (a) => a.kind === 'arena'
     || (a.kind === 'table' && y.args.some((b) => b.kind === 'table' && b.table === a.table && (writes(a) || writes(b))))

@@ -3,7 +3,9 @@ import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import { isRows, sameDomain } from '../../ir/tile/domain.js';
 import { movedOp } from '../../ir/tile/moved.js';
 import { prune } from '../../ir/tile/prune.js';
-import { withLaunches, type TileId, type TileKernel, type TileModule, type TileStmt, type TileType } from '../../ir/tile/tile.js';
+import {
+  withLaunches, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt, type TileType,
+} from '../../ir/tile/tile.js';
 import { TOKENS } from '../chunk/programs.js';
 
 /**
@@ -85,6 +87,11 @@ function atOnce(module: TileModule, members: readonly TileKernel[], others: read
     const { op, tile } = stmt;
     const buffer = op.op === 'load' ? buffers.get(op.buffer) : undefined;
     const known = op.op === 'load' ? stored.get(op.buffer) : undefined;
+    const again = known === undefined ? body.find((one) => one.kind === 'let' && isSameLoad(one.op, op)) : undefined;
+    if (again?.kind === 'let') {
+      places.set(tile, again.tile);
+      return true;
+    }
     if (known !== undefined) {
       places.set(tile, known);
       return buffer?.dtype === 'f32' && !isRows(buffer) && sameAxes(tiles[known].axes, buffer.axes);
@@ -105,6 +112,10 @@ function atOnce(module: TileModule, members: readonly TileKernel[], others: read
     name: freeName(module, members[0].name), doc, outer: 'chunk', domain, inner: 'once', split: undefined, few: 'only', tiles, body,
   });
 }
+
+const isSameLoad = (a: TileOp, b: TileOp): boolean => (
+  a.op === 'load' && b.op === 'load' && a.buffer === b.buffer && a.rows === b.rows && a.back === b.back && a.whole === b.whole
+);
 
 function freeName({ kernels }: TileModule, first: string): string {
   let name = `${first.replace(/_[a-z]+$/, '')}_at_once`;

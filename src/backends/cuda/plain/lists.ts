@@ -5,7 +5,7 @@ import type { Place } from '../address.js';
 import { usesOf } from '../uses.js';
 import { flat, spotAt } from './element.js';
 import { arrayAxes } from './storage.js';
-import { indexName, THREADS, type PlainWriter } from './writer.js';
+import { indexName, openOver, type PlainWriter } from './writer.js';
 
 /**
  * In the stage: counters, and of a queue which rows have each number, a bit for each, which a tally right behind it counts. No order of
@@ -23,7 +23,9 @@ export function countText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op
   if (op.op === 'queue' || !marked) {
     barriers.stage();
     const total = op.axes.reduce((n, axis) => n * elements.size(axis), words);
-    code.line(`for (int i = threadIdx.x; i < ${total}; i += ${THREADS}) ((u32*)stage)[i] = 0;`);
+    openOver(w, total);
+    code.line('((u32*)stage)[i] = 0;');
+    code.close();
     barriers.force();
     overElements(axesOf(op.arg), 1, (at) => {
       code.line(`const int of = (int)${elements.value(op.arg, spotAt(at, place))('0')};`);
@@ -82,8 +84,9 @@ export function runningText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { 
 }
 
 /** A loop of the warps over columns. */
-export function overColumns({ code, elements }: PlainWriter, columns: readonly Axis[], body: (at: Map<Axis, string>) => void): void {
-  code.open(`for (int i = threadIdx.x / 32; i < ${columns.reduce((n, axis) => n * elements.size(axis), 1)}; i += ${THREADS / 32})`);
+export function overColumns(w: PlainWriter, columns: readonly Axis[], body: (at: Map<Axis, string>) => void): void {
+  const { code, elements } = w;
+  openOver(w, columns.reduce((n, axis) => n * elements.size(axis), 1), 32);
   body(elements.decoded(columns, 'i'));
   code.close();
 }

@@ -4,7 +4,7 @@ import { notesOf } from '../../notes.js';
 import { bufferNamed, innerCount, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode, floatLiteral } from '../code.js';
-import { gridOf, pointer, sharedLimit, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { blockNumber, gridOf, pointer, sharedLimit, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openKernel, openLoop, outerLines, outermost, sizeField } from '../prologue.js';
 import { hasOp } from '../uses.js';
 import { createBarriers } from './barriers.js';
@@ -50,7 +50,8 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const arrays = arraysIn(kernel, storage, size);
   const options = { cx, kernel, code, homes, arrays, size, first: firstOfBlock(kernel) };
   const elements = createElements(options);
-  const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
+  const meet = cx.part === undefined ? '__syncthreads();' : `bar_sync(1, ${THREADS});`;
+  const barriers = createBarriers(homes, storage, stage, () => code.line(meet));
   const own = [
     ...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(ordered || hasOp(kernel, 'top') ? ['rt/order.cuh'] : []),
     ...(hasOp(kernel, 'cumsum') ? ['rt/running.cuh'] : []), ...(hasOp(kernel, 'pack') ? ['rt/pack.cuh'] : []),
@@ -99,7 +100,8 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   };
 
   code.line(`// ${kernel.doc}`);
-  openKernel(code, kernel, [THREADS], parameters);
+  openKernel(code, kernel, [THREADS], parameters, cx.part);
+  if (cx.part !== undefined) code.line(`if (threadIdx.x >= ${THREADS}) return;`);
   code.line(`float* const stage = (float*)smem; float* const sm = stage + ${stage}; (void)stage, (void)sm;`);
   if (scratch.length > 0) {
     code.line(`float* const far_ = ${pointer(scratchName)} + (i64)blockIdx.x * ${storage.globalFloats};`);
@@ -108,7 +110,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   }
   const [x, inner] = scratch.length > 0
     ? [`program / ${innerCount(kernel.inner)}`, `program % ${innerCount(kernel.inner)}`]
-    : ['(int)blockIdx.x', 'blockIdx.y'];
+    : [`(int)${blockNumber(cx)}`, 'blockIdx.y'];
   const [v0, outer] = blocks === 1 ? ['0', 'x'] : [`x % ${blocks} * ${block}`, `x / ${blocks}`];
   code.line(`const int x = ${x}, v0 = ${v0}, outer = ${outer}, per_group = d.heads / d.groups;`);
   code.line('(void)v0, (void)outer, (void)per_group;');
@@ -128,7 +130,10 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
 
   return {
     text: code.text(),
-    runtime: ['rt/base.cuh', ...(wholeIn(cx, kernel) ? ['rt/whole.cuh'] : []), 'rt/math.cuh', 'rt/lanes.cuh', 'rt/plain.cuh', ...own],
+    runtime: [
+      'rt/base.cuh', ...(cx.part === undefined ? [] : ['rt/ptx.cuh']), ...(wholeIn(cx, kernel) ? ['rt/whole.cuh'] : []), 'rt/math.cuh',
+      'rt/lanes.cuh', 'rt/plain.cuh', ...own,
+    ],
     block: THREADS,
     sharedBytes: (stage + storage.sharedFloats) * 4,
     grid: scratch.length > 0 ? [[SCRATCH_BLOCKS], [1], [1]] : gridOf(kernel, blocks),

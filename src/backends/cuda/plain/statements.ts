@@ -11,7 +11,7 @@ import { countText, overColumns, packText, runningText, unpackText } from './lis
 import { decayCall, decayOperands, foldText, type DecayOp } from './folds.js';
 import { productAxes } from './homes.js';
 import { arrayAxes, pitchOf } from './storage.js';
-import { indexName, THREADS, type PlainWriter } from './writer.js';
+import { indexName, openOver, type PlainWriter } from './writer.js';
 
 /** Folds one axis of an expression: over the lanes of a warp where the axis is contiguous, else one thread per result. */
 function foldAxis(
@@ -44,7 +44,7 @@ function foldAxis(
     code.line(`t${tile} = ${across ? folded : 'acc'};`);
     code.close();
   } else if (across) {
-    code.open(`for (int i = threadIdx.x / 32; i < ${total}; i += ${THREADS / 32})`);
+    openOver(w, total, 32);
     const at = elements.decoded(axes, 'i');
     terms(at, lane, 32);
     code.line(`acc = ${folded};`);

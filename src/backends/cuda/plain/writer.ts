@@ -48,6 +48,12 @@ export function indexName(axis: Axis): string {
   return axis.endsWith("'") ? `j_${axis.slice(0, -1)}` : `i_${axis.replace('%', '_')}`;
 }
 
+/** Opens a loop of the threads, or of the warps, over so many. Parts run once: code that has to be fetched takes longer than a round. */
+export function openOver({ code, cx }: Pick<PlainParts, 'code' | 'cx'>, total: number, width = 1): void {
+  if (cx.part !== undefined) code.line('#pragma unroll 1');
+  code.open(`for (int i = threadIdx.x${width === 1 ? '' : ` / ${width}`}; i < ${total}; i += ${THREADS / width})`);
+}
+
 export function createPlainWriter(parts: PlainParts): PlainWriter {
   const { kernel, code, homes, elements, barriers } = parts;
   const { size } = elements;
@@ -59,7 +65,7 @@ export function createPlainWriter(parts: PlainParts): PlainWriter {
 
   const overElements = (axes: readonly Axis[], width: number, body: (at: Map<Axis, string>) => void) => {
     const total = axes.reduce((n, axis) => n * size(axis), 1) / width;
-    code.open(`for (int i = threadIdx.x; i < ${total}; i += ${THREADS})`);
+    openOver(parts, total);
     const at = new Map<Axis, string>();
     let rest = 1;
     for (const axis of [...axes].reverse()) {

@@ -4,7 +4,7 @@ import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed } from '../address.js';
 import { createCode } from '../code.js';
-import { gridOf, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { blockNumber, gridOf, PART_THREADS, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { createElements, flat, type Arrays } from '../plain/element.js';
 import { homesOf } from '../plain/homes.js';
 import { openKernel, outerLines } from '../prologue.js';
@@ -13,7 +13,7 @@ import { hasOp } from '../uses.js';
 import { fitsIn, heldBy, layoutOf, WARP, type RowsLayout } from './layout.js';
 import { letText, packsTogether, storeText, type RowsWriter } from './statements.js';
 
-const WARPS = 8;
+const warpsOf = ({ part }: CudaContext): number => (part === undefined ? 8 : PART_THREADS / WARP);
 
 /**
  * Kernels whose rows have nothing to do with each other: a warp has a row, or a piece of one that nothing is folded along, or every thread
@@ -36,20 +36,21 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
     first: (axis) => (spread.has(axis) ? firstName(axis) : undefined),
   });
   const warps = spread.size > 0;
-  const threads = warps ? WARPS * WARP : Math.min(256, module.chunk);
-  const blocks = Math.ceil(warps ? (module.chunk * units) / WARPS : module.chunk / threads);
+  const [many, block] = [warpsOf(cx), blockNumber(cx)];
+  const threads = warps ? many * WARP : Math.min(256, module.chunk);
+  const blocks = Math.ceil(warps ? (module.chunk * units) / many : module.chunk / threads);
   code.line(`// ${kernel.doc}`);
-  openKernel(code, kernel, [threads], parameters);
-  code.line(`const int outer = blockIdx.x / ${blocks}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
+  openKernel(code, kernel, [threads], parameters, cx.part);
+  code.line(`const int outer = ${block} / ${blocks}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
   if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;');
   if (kernel.inner === 'group') code.line('const int group = blockIdx.y;');
   const place = outerLines(code, kernel);
   if (warps) {
-    const number = `blockIdx.x % ${blocks} * ${WARPS} + threadIdx.x / ${WARP}`;
+    const number = `${block} % ${blocks} * ${many} + threadIdx.x / ${WARP}`;
     if (units === 1) code.line(`const int row = ${number};`);
     else code.line(`const int at = ${number}, row = at / ${units}, unit = at % ${units};`);
     code.line(`const int lane = threadIdx.x & ${WARP - 1}; (void)lane;`);
-  } else code.line(`const int row = blockIdx.x % ${blocks} * ${threads} + threadIdx.x;`);
+  } else code.line(`const int row = ${block} % ${blocks} * ${threads} + threadIdx.x;`);
   code.line('if (row >= length) return;');
   for (const [axis, { vec }] of spread) {
     code.line(`const int ${firstName(axis)} = ${units === 1 ? '' : `unit * ${WARP * vec} + `}lane * ${vec}; (void)${firstName(axis)};`);
@@ -77,7 +78,7 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
       ...(hasOp(kernel, 'cumsum') ? ['rt/running.cuh'] : []), ...(seats > 0 ? ['rt/pack.cuh'] : []),
     ],
     block: threads,
-    sharedBytes: WARPS * seats * 4,
+    sharedBytes: many * seats * 4,
     grid: gridOf(kernel, blocks),
     args,
     scratch: [],

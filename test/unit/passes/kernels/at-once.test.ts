@@ -31,12 +31,17 @@ describe('kernels of few rows', () => {
     );
     const [few, many] = [launched([64]), launched([65])];
     const differ = (a: readonly string[], b: readonly string[]): readonly string[] => a.filter((name) => !b.includes(name));
-    expect(differ(few, many)).toEqual(['forward1_at_once', 'forward2_at_once']);
+    // What counts and lists, sums of losses; with rows so short scores are made where they are chosen among.
+    const inOne = 'forward_count_of_tokens_in_one';
+    expect(differ(few, many)).toEqual([inOne, 'forward2_at_once']);
+    expect(plan.kernels.find(({ name }) => name === inOne)).toMatchObject({
+      doc: 'Of few rows, one after the other: forward_count_of_tokens, forward1_at_once, tables_of_group1s, forward1_lists.',
+      grid: [[1], [1], [1]],
+    });
     expect(differ(many, few)).toEqual([
-      'forward1_counts', 'forward1_offsets', 'forward1_places', 'forward2_parts', 'forward2', 'forward3',
+      'forward_count_of_tokens', 'forward1_counts', 'forward1_offsets', 'tables_of_group1s', 'forward1_places', 'forward1_lists',
+      'forward2_parts', 'forward2', 'forward3',
     ]);
-    // Each makes what the other makes, tables of slots too.
-    expect(few.filter((name) => name === 'tables_of_group1s')).toHaveLength(1);
     // Where lists are written out it is one kernel after the other.
     expect(emitWgsl(module, { ...plain, dtype: 'f32' }).plan.programs.forward.few).toBeUndefined();
   });

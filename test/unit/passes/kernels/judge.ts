@@ -30,7 +30,15 @@ export interface Made {
 export function madeOf(graph: Graph, chunk = CHUNK): Made {
   const whole = adjointOf(countedBySlots(withoutPicks(flowFor(graph))));
   if (isRefused(whole)) throw new Error('no gradients');
-  const flow = forKernels(whole);
+  return kernelsFor(forKernels(whole), chunk);
+}
+
+/** Of forward alone. */
+export function madeForward(graph: Graph, chunk: number): Made {
+  return kernelsFor(forKernels(countedBySlots(withoutPicks(flowFor(graph)))), chunk);
+}
+
+function kernelsFor(flow: Flow, chunk: number): Made {
   const clusters = clustersOf(flow);
   if (isRefused(clusters)) throw new Error('no kernels');
   const lowered = kernelsOf(flow, clusters, chunk);
