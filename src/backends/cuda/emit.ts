@@ -92,7 +92,13 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     const few = fewLaunches(module, program);
     return few === undefined ? [] : kernelsInOne(cx, all, few);
   });
-  const launched = [...all, ...inOne.map(({ kernel }): PlanKernel => ({ ...kernel, file }))];
+  const every = [...all, ...inOne.map(({ kernel }): PlanKernel => ({ ...kernel, file }))];
+  const programs = planPrograms(module, every, inOne);
+  // Those for few rows that are nowhere but in others are not there by themselves.
+  const calls = Object.values(programs).flatMap(({ launches, few }) => [...launches, ...few?.launches ?? []]);
+  const isGone = new Set(module.kernels.flatMap(({ name, few }) => (
+    few === 'only' && !calls.some(({ kernel }) => kernel === name) ? [name] : []
+  )));
   const walks = module.kernels.some((kernel) => kernel.inner !== 'once' || (kernel.outer === 'segment' && hasOp(kernel, 'contract')));
   const segmentation = mappedSegmentation(module, kernels) ?? (walks ? SEGMENTATION : SHORT);
   const plan: Plan = {
@@ -110,8 +116,8 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
       tableKernelOf(domain), tableKernel(domain, file),
     ])),
     tensors,
-    kernels: launched,
-    programs: planPrograms(module, launched, inOne),
+    kernels: every.filter(({ name }) => !isGone.has(name)),
+    programs,
     prelude: PRELUDE,
     ...(options.target === 'cuda.sm90' && { overlaps: true }),
     arena: [],
@@ -128,7 +134,7 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     `typedef ${options.dtype} io;`,
     '',
     ...(name === file ? tablesText(options, segmentation, made.length > 0) : []),
-    ...lowered.flatMap(({ code }, i) => (fileOf[i] === name ? [code.text] : [])),
+    ...lowered.flatMap(({ kernel, code }, i) => (fileOf[i] === name && !isGone.has(kernel.name) ? [code.text] : [])),
     ...(name === file ? inOne.map(({ text }) => text) : []),
   ].join('\n');
   const files = new Map([
