@@ -184,8 +184,8 @@ layer product(x: [D]) -> y: [D] with D = 40 { y = x * prod[D](x) }
   it('are explained: what they compute, what they move, how full experts are', () => {
     const { out } = lmoec(['explain', example('moe/softmax'), '--name', 'mixtral', '--size', 'T=8192']);
     expect(out).toMatch(/kernels +for cuda\.sm90 in bf16, at B=1 T=8,192/);
-    // Two products of every row of the tiles that slots fill, [D] with [D, F].
-    expect(out).toMatch(/forward2 +product of slot1 \[expert\.F\] +3\.91 TFLOP, .*, tensor cores/);
+    // Two products of every row of the tiles that slots fill, [D] with [D, F]; so wide that their rows are copied first.
+    expect(out).toMatch(/forward2 x2 +product of slot1 \[expert\.F\] +3\.91 TFLOP, .*, tensor cores/);
     expect(out).toMatch(/slot1: 2 of 8 \[E\] a token, 2,048 rows each; the fullest has 1\.03 times that, tiles of 64 rows are 98 % full/);
     expect(lmoec(['explain', example('layers/gla'), '--name', 'gla_mixer']).out).toContain('none yet: scans, in line 9');
   });
