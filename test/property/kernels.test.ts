@@ -68,9 +68,9 @@ function saidWhy(refusals: readonly { readonly reason: string }[]): false {
   return false;
 }
 
-/** Pointers that kernels name and are not given. */
+/** Pointers that kernels, and functions that are parts of one, name and are not given. */
 function strangers(text: string): readonly string[] {
-  return text.split('__global__').slice(1).flatMap((kernel) => {
+  return text.split(/__global__|\nDEV void /).slice(1).flatMap((kernel) => {
     const [head] = kernel.split('{', 1);
     return [...new Set(kernel.match(/\bp_\w+/g))].filter((name) => !new RegExp(`\\b${name}\\b`).test(head));
   });
