@@ -2,6 +2,7 @@ import { conflict } from '../../ir/plan/queues.js';
 import type { PlanArg, PlanKernel } from '../../ir/plan/plan.js';
 import { sizeName } from '../../ir/tile/domain.js';
 import type { TileKernel } from '../../ir/tile/tile.js';
+import { freeName } from '../../support/free-name.js';
 import { plainName, rowsKernelName, type FewLaunches } from '../describe.js';
 import { bufferNamed, strides } from './address.js';
 import { createCode } from './code.js';
@@ -29,18 +30,27 @@ const MOST_BLOCKS = 2;
  */
 export function kernelsInOne(cx: CudaContext, kernels: readonly PlanKernel[], { extent, names }: FewLaunches): readonly InOne[] {
   const byName = new Map(kernels.map((kernel) => [kernel.name, kernel]));
-  const groups: PlanKernel[][] = [];
-  let open: PlanKernel[] = [];
+  const groups: Group[] = [];
+  let open: Group | undefined;
   for (const kernel of names.flatMap((name) => byName.get(name) ?? [])) {
-    if (partOf(cx, kernel, extent, 'part') === undefined) {
+    const name = open?.name ?? freeName(`${kernel.name}_in_one`, (one) => byName.has(one));
+    const called = `${name}_${open?.parts.length ?? 0}`;
+    const part = partOf(cx, kernel, extent, called);
+    if (part === undefined) {
       // What has nothing to do with those before comes first.
-      if (open.some((member) => conflict(member, kernel))) open = [];
+      if (open?.parts.some(({ member }) => conflict(member, kernel)) === true) open = undefined;
       continue;
     }
-    if (open.length === 0) groups.push(open);
-    open.push(kernel);
+    if (open === undefined) groups.push(open = { name, parts: [] });
+    open.parts.push({ member: kernel, called, ...part });
   }
-  return groups.filter(({ length }) => length > 1).map((members) => inOne(cx, members, extent, kernels));
+  return groups.filter(({ parts }) => parts.length > 1).map((group) => inOne(cx, group));
+}
+
+/** Launches that follow each other, and what the kernel in their place is called. */
+interface Group {
+  readonly name: string;
+  readonly parts: (Part & { readonly member: PlanKernel; readonly called: string })[];
 }
 
 interface Part {
@@ -74,42 +84,37 @@ function isSmall(kernel: TileKernel, extent: string): boolean {
 
 const countOf = ({ grid }: LoweredKernel): number => grid.flat().reduce<number>((n, x) => (typeof x === 'number' ? n * x : n), 1);
 
-function inOne(cx: CudaContext, members: readonly PlanKernel[], extent: string, others: readonly PlanKernel[]): InOne {
-  const name = freeName(others, `${members[0].name}_in_one`);
+function inOne(cx: CudaContext, { name, parts }: Group): InOne {
+  const members = parts.map(({ member }) => member);
   const args = argsOf(members);
   const code = createCode();
-  const parts = members.map((member, i) => ({ member, called: `${name}_${i}`, part: partOf(cx, member, extent, `${name}_${i}`) }));
   const doc = `Of few rows, one after the other: ${members.map((member) => member.name).join(', ')}.`;
   code.line(`// ${doc}`);
   openKernel(code, { name }, [PART_THREADS], args.map((arg) => parameter(cx, arg)).join(', '));
-  parts.forEach(({ member, called, part }, i) => {
+  parts.forEach(({ member, called, blocks }, i) => {
     // What one has written another reads.
     if (i > 0) code.line('__syncthreads();');
     const values = member.args.map(argument).join(', ');
-    if (part === undefined || part.blocks === 0) code.line(`table_rows<true>(${values});`);
+    if (blocks === 0) code.line(`table_rows<true>(${values});`);
     else {
       code.line('#pragma unroll 1');
-      code.line(`for (int block = 0; block < ${part.blocks}; ++block) ${called}(${values}, block);`);
+      code.line(`for (int block = 0; block < ${blocks}; ++block) ${called}(${values}, block);`);
     }
   });
   code.close();
   const plainWhy = members.find((member) => member.plainWhy !== undefined)?.plainWhy;
   return {
     members: members.map((member) => member.name),
-    text: [...parts.flatMap(({ part }) => (part === undefined ? [] : [part.text])), code.text()].filter((text) => text !== '').join('\n'),
-    runtime: ['rt/base.cuh', ...parts.flatMap(({ part }) => part?.runtime ?? [])],
+    text: [...parts.map(({ text }) => text), code.text()].filter((text) => text !== '').join('\n'),
+    runtime: ['rt/base.cuh', ...parts.flatMap(({ runtime }) => runtime)],
     kernel: {
-      name, doc, entry: name, block: PART_THREADS, sharedBytes: Math.max(...parts.map(({ part }) => part?.sharedBytes ?? 0)),
+      name, doc, entry: name, block: PART_THREADS, sharedBytes: Math.max(...parts.map(({ sharedBytes }) => sharedBytes)),
       grid: [[1], [1], [1]], args, lowering: plainWhy === undefined ? 'rows' : 'plain', ...(plainWhy !== undefined && { plainWhy }),
       flops: members.flatMap(({ flops }) => flops), bytes: members.flatMap(({ bytes }) => bytes),
       singles: members.flatMap(({ singles }) => singles),
     },
   };
 }
-
-const freeName = (kernels: readonly PlanKernel[], name: string): string => (
-  kernels.some((kernel) => kernel.name === name) ? freeName(kernels, `${name}_`) : name
-);
 
 const keyOf = (arg: PlanArg): string => {
   switch (arg.kind) {

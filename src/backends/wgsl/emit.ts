@@ -5,6 +5,7 @@ import { verifyPlan } from '../../ir/plan/verify.js';
 import type { Domain } from '../../ir/tile/domain.js';
 import { withLaunches, type TileBuffer, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { verifyTiles } from '../../ir/tile/verify.js';
+import { freeName } from '../../support/free-name.js';
 import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
 import { uncommented } from '../notes.js';
@@ -118,9 +119,7 @@ export function emitWgsl(given: TileModule, options: WgslOptions): { plan: Plan;
 /** Kernels whose names differ in case only are files of their own everywhere. */
 function freeFile(kernel: string, files: ReadonlyMap<string, string>): string {
   const taken = new Set([...files.keys()].map((name) => name.toLowerCase()));
-  let name = kernel;
-  while (taken.has(`${name}.wgsl`.toLowerCase())) name += '_';
-  return `${name}.wgsl`;
+  return `${freeName(kernel, (name) => taken.has(`${name}.wgsl`.toLowerCase()))}.wgsl`;
 }
 
 /** Cells, heads or groups, blocks of the divided axes. */

@@ -6,6 +6,7 @@ import { prune } from '../../ir/tile/prune.js';
 import {
   withLaunches, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt, type TileType,
 } from '../../ir/tile/tile.js';
+import { freeName } from '../../support/free-name.js';
 import { TOKENS } from '../chunk/programs.js';
 
 /**
@@ -108,17 +109,13 @@ function atOnce(module: TileModule, members: readonly TileKernel[], others: read
   });
   const { domain } = members[0];
   const doc = `Of few ${domain.row}s, at once: ${members.map(({ name }) => name).join(', ')}.`;
+  const wished = `${members[0].name.replace(/_[a-z]+$/, '')}_at_once`;
+  const name = freeName(wished, (one) => module.kernels.some((kernel) => kernel.name === one));
   return !all ? undefined : prune({
-    name: freeName(module, members[0].name), doc, outer: 'chunk', domain, inner: 'once', split: undefined, few: 'only', tiles, body,
+    name, doc, outer: 'chunk', domain, inner: 'once', split: undefined, few: 'only', tiles, body,
   });
 }
 
 const isSameLoad = (a: TileOp, b: TileOp): boolean => (
   a.op === 'load' && b.op === 'load' && a.buffer === b.buffer && a.rows === b.rows && a.back === b.back && a.whole === b.whole
 );
-
-function freeName({ kernels }: TileModule, first: string): string {
-  let name = `${first.replace(/_[a-z]+$/, '')}_at_once`;
-  while (kernels.some((kernel) => kernel.name === name)) name += '_';
-  return name;
-}

@@ -9,6 +9,7 @@ import { verifySpec } from '../../ir/spec/verify.js';
 import { checkAxis, checkDistinct, declare, nameProblem, unknownAxis, type Declarations } from './declare.js';
 import { resolveExpr } from './expression.js';
 import { refusedLet, refusedStatement, refusedSum } from './foreign.js';
+import { freeName } from '../../support/free-name.js';
 import { RESERVED } from './names.js';
 import { unheldNumbers } from './numbers.js';
 import { axesLabel, report, shape, type Binding, type Node, type Scope } from './scope.js';
@@ -271,7 +272,8 @@ function makeSpec(item: PartItem, declared: Declarations, scope: Scope, pasts: R
   for (const input of pasts.keys()) {
     const { name, axes, range, origin } = declared.inputs[input];
     states.push({
-      name: freeName(`${name}_prev`, scope), axes, next: scope.builder.input(input, axes, origin), range, hidden: true, origin,
+      name: freeName(`${name}_prev`, (one) => isTaken(one, scope)),
+      axes, next: scope.builder.input(input, axes, origin), range, hidden: true, origin,
     });
   }
   const outputs: SpecOutput[] = declared.outputs.map(({ name, axes, origin }) => ({ name, axes, value: assigned(name), origin }));
@@ -281,9 +283,7 @@ function makeSpec(item: PartItem, declared: Declarations, scope: Scope, pasts: R
   };
 }
 
-function freeName(name: string, scope: Scope): string {
-  return scope.bindings.has(name) || scope.bindings.has(`d_${name}`) || scope.axes.has(name) ? freeName(`${name}_`, scope) : name;
-}
+const isTaken = (name: string, { bindings, axes }: Scope): boolean => bindings.has(name) || bindings.has(`d_${name}`) || axes.has(name);
 
 function docOf(item: PartItem): string {
   return item.leading.filter(({ text }) => text.startsWith('///')).map(({ text }) => text.slice(3).trim()).join('\n').trim();

@@ -2,6 +2,7 @@ import type { Axis } from '../../../ir/common/axes.js';
 import { buffersRead, storedBuffers } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { freeName } from '../../../support/free-name.js';
 import { axisSize } from '../../describe.js';
 import type { CudaContext } from '../lowered.js';
 import { eachStatement, usesOf } from '../uses.js';
@@ -41,8 +42,7 @@ function jointsOf({ sizes }: TileModule, buffers: readonly TileBuffer[]): readon
   const found = new Map<string, Joint>();
   for (const { axes } of buffers) {
     axes.slice(1).forEach((inner, i) => {
-      let name = `${axes[i]}_${inner}`;
-      while (sizes.has(name)) name += '_';
+      const name = freeName(`${axes[i]}_${inner}`, (one) => sizes.has(one));
       found.set(name, { outer: axes[i], inner, name });
     });
   }

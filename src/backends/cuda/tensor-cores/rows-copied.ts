@@ -4,6 +4,7 @@ import { operandsOf } from '../../../ir/tile/facts.js';
 import {
   withKernels, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt,
 } from '../../../ir/tile/tile.js';
+import { freeName } from '../../../support/free-name.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
@@ -84,8 +85,7 @@ const isPlain = (buffer: TileBuffer): boolean => (
 function copied(module: TileModule, { op, kernels: [first, ...others] }: Gathering): TileModule {
   const [source, index] = [op.buffer, op.index].map((name) => bufferNamed(module, name));
   const taken = new Set([...module.buffers, ...module.kernels].map(({ name }) => name));
-  let name = `${first.name}_rows`;
-  while (taken.has(name)) name += '_';
+  const name = freeName(`${first.name}_rows`, (one) => taken.has(one));
   const rows: TileBuffer = {
     name, outer: 'row', domain: first.domain, inner: 'once', axes: source.axes, dtype: 'io', role: 'workspace',
   };

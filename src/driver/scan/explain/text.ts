@@ -1,4 +1,5 @@
 import { briefList } from '../../../support/brief.js';
+import { sum } from '../../../support/sum.js';
 import type { KernelCost, ProgramCost } from './costs.js';
 import type { Explanation } from './model.js';
 import { duration, quantity } from '../../explain/quantity.js';
@@ -92,18 +93,21 @@ function pieceLines({ pieces }: Explanation): string[] {
 
 function workspaceLine({ workspaces }: ProgramCost): string[] {
   if (workspaces.length === 0) return [];
-  const total = workspaces.reduce((sum, { bytes }) => sum + bytes, 0);
-  return [`    workspace ${quantity(total, 'B')}: ${briefList(workspaces.map(({ name, bytes }) => `${name} ${quantity(bytes, 'B')}`))}`];
+  return [`    workspace ${totalText(workspaces)}: ${sizesText(workspaces)}`];
 }
+
+const totalText = (tensors: ProgramCost['workspaces']): string => quantity(sum(tensors.map(({ bytes }) => bytes)), 'B');
+const sizesText = (tensors: ProgramCost['workspaces']): string => (
+  briefList(tensors.map(({ name, bytes }) => `${name} ${quantity(bytes, 'B')}`))
+);
 
 /** What it costs to keep, and what it saves. */
 function keptLines({ kept, backward }: Explanation): string[] {
   if (kept === undefined) return [];
-  const total = kept.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
   const gone = backward.kernels.filter(({ name }) => !kept.backward.kernels.some((kernel) => kernel.name === name)).map(({ name }) => name);
   return [
-    `  kept for backward, where a host asks for it: ${quantity(total, 'B')}`,
-    `    ${briefList(kept.tensors.map(({ name, bytes }) => `${name} ${quantity(bytes, 'B')}`))}`,
+    `  kept for backward, where a host asks for it: ${totalText(kept.tensors)}`,
+    `    ${sizesText(kept.tensors)}`,
     `    backward without ${gone.join(', ')}: ${quantity(kept.backward.bytes, 'B')}, ${duration(kept.backward.seconds)}`, '',
   ];
 }
