@@ -2,7 +2,8 @@ import { elements, unionAxes, type Axis, type AxisSizes } from '../ir/common/axe
 import type { Spec, SpecNode } from '../ir/spec/spec.js';
 import { math } from '../math/index.js';
 import type { MathBuilder } from '../math/math.js';
-import { offsets, strideAlong, type Instruction, type Operand } from './spec-instruction.js';
+import { layRuns, offsets, strideAlong, type Operand, type Runs } from './spec-box.js';
+import type { Instruction } from './spec-instruction.js';
 
 /** A value's cells in the machine's memory. */
 export interface Slot {
@@ -42,7 +43,7 @@ export interface SpecProgram {
 /** The cells of tensor number `of`: value at `value.at + index[i]`, cotangent at `cotangent + index[i]`. */
 export interface Port {
   readonly of: number;
-  readonly value: Operand;
+  readonly value: { readonly at: number; readonly index: Int32Array };
   readonly cotangent: number;
 }
 
@@ -57,14 +58,14 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
   };
 
   // Boxes recur in nearly every instruction, so that shared maps stay in the cache.
-  const maps = new Map<string, Int32Array>();
-  const indexMap = (box: readonly Axis[], axes: readonly Axis[]): Int32Array => {
-    const key = `${box.join()}|${axes.join()}`;
-    const map = maps.get(key) ?? offsets(box, axes, sizes);
-    maps.set(key, map);
-    return map;
+  const laid = new Map<string, ReturnType<typeof layRuns>>();
+  /** What visits a box, and the values in it as its runs find them. */
+  const visit = (box: readonly Axis[], ...slots: Slot[]): { runs: Runs; operands: readonly Operand[] } => {
+    const key = [box, ...slots.map(({ axes }) => axes)].join('|');
+    const found = laid.get(key) ?? layRuns(box, slots.map(({ axes }) => axes), sizes);
+    laid.set(key, found);
+    return { runs: found.runs, operands: slots.map(({ at }, i) => ({ at, ...found.places[i] })) };
   };
-  const operand = (slot: Slot, box: readonly Axis[]): Operand => ({ at: slot.at, index: indexMap(box, slot.axes) });
   const folded = (axis: Axis, axes: readonly Axis[]) => ({ size: elements([axis], sizes), stride: strideAlong(axes, axis, sizes) });
 
   const values = nodes.map((node) => allocate(node.axes));
@@ -74,7 +75,6 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
 
   const forward = (node: SpecNode, id: number): Instruction[] => {
     const to = values[id].at;
-    const count = elements(node.axes, sizes);
     switch (node.kind) {
       case 'literal':
         constants.push({ at: to, value: node.value });
@@ -88,13 +88,13 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
       case 'head': case 'input': case 'param': case 'prev':
         return [];
       case 'map': {
-        const operands = node.args.map((arg) => operand(values[arg], node.axes));
-        return [{ kind: 'map', fn: node.fn, to, count, x: operands[0], y: operands[operands.length - 1] }];
+        const { runs, operands } = visit(node.axes, ...node.args.map((arg) => values[arg]));
+        return [{ kind: 'map', fn: node.fn, to, runs, x: operands[0], y: operands[operands.length - 1] }];
       }
-      case 'reduce':
-        return [{
-          kind: 'reduce', op: node.op, to, count, x: operand(values[node.arg], node.axes), ...folded(node.axis, nodes[node.arg].axes),
-        }];
+      case 'reduce': {
+        const { runs, operands: [x] } = visit(node.axes, values[node.arg]);
+        return [{ kind: 'reduce', op: node.op, to, runs, x, ...folded(node.axis, nodes[node.arg].axes) }];
+      }
     }
   };
   const code = nodes.map(forward);
@@ -112,7 +112,6 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
   const headCotangents = region((id) => !changes[id]);
 
   const pullBack = (node: SpecNode, id: number): Instruction[] => {
-    const count = elements(node.axes, sizes);
     const cotangent = cotangents[id].at;
     switch (node.kind) {
       case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'prev':
@@ -127,27 +126,24 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
           },
           map: (fn, ...args) => {
             const slot = allocate(unionAxes(...args.map((arg) => arg.axes)));
-            const operands = args.map((arg) => operand(arg, slot.axes));
-            instructions.push({
-              kind: 'map', fn, to: slot.at, count: elements(slot.axes, sizes), x: operands[0], y: operands[operands.length - 1],
-            });
+            const { runs, operands } = visit(slot.axes, ...args);
+            instructions.push({ kind: 'map', fn, to: slot.at, runs, x: operands[0], y: operands[operands.length - 1] });
             return slot;
           },
         };
         math[node.fn].derivative(builder, node.args.map((arg) => values[arg]), values[id]).forEach((partial, i) => {
           const arg = node.args[i];
           if (partial === null || !differentiable[arg]) return;
-          instructions.push({
-            kind: 'chain', to: operand(cotangents[arg], node.axes), count, cotangent, factor: operand(partial, node.axes),
-          });
+          const { runs, operands: [to, factor] } = visit(node.axes, cotangents[arg], partial);
+          instructions.push({ kind: 'chain', to, runs, cotangent, factor });
         });
         return instructions;
       }
       case 'reduce': {
-        const to = operand(cotangents[node.arg], node.axes);
+        const { runs, operands: [to, x] } = visit(node.axes, cotangents[node.arg], values[node.arg]);
         const along = folded(node.axis, nodes[node.arg].axes);
-        if (node.op === 'sum') return [{ kind: 'spread', to, count, cotangent, ...along }];
-        return [{ kind: 'choose', to, count, cotangent, ...along, x: operand(values[node.arg], node.axes), out: values[id].at }];
+        if (node.op === 'sum') return [{ kind: 'spread', to, runs, cotangent, ...along }];
+        return [{ kind: 'choose', to, runs, cotangent, ...along, x, out: values[id].at }];
       }
     }
   };
@@ -161,7 +157,7 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
 
   const port = (
     id: number, of: number, axes: readonly Axis[],
-  ): Port => ({ of, value: operand(values[id], axes), cotangent: cotangents[id].at });
+  ): Port => ({ of, value: { at: values[id].at, index: offsets(axes, values[id].axes, sizes) }, cotangent: cotangents[id].at });
   const ports = (
     pick : (node: SpecNode, id: number) => Port | undefined
   ): readonly Port[] => nodes.map(pick).filter((found) => found !== undefined);
