@@ -146,10 +146,16 @@ export type TileId = number;
 export const LEAST_LOG_DECAY = -80;
 
 export type TileStmt =
-  | { readonly kind: 'let'; readonly tile: TileId; readonly op: TileOp }
+  | TileLet
   /** Axes of the value = axes of the buffer (+ ROW for buffers of rows outside loops over rows). */
   | TileStore
   | TileLoop;
+
+export interface TileLet {
+  readonly kind: 'let';
+  readonly tile: TileId;
+  readonly op: TileOp;
+}
 
 export interface TileStore {
   readonly kind: 'store';

@@ -1,5 +1,5 @@
 import { ROW } from '../../../ir/common/axes.js';
-import type { TileId, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileLet, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { type Place } from '../address.js';
 import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { iterationLines, loopCount, outermost } from '../prologue.js';
@@ -86,7 +86,7 @@ function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
   const stored = storedBuffers(kernel.body);
   const early = loop.over === 'rows'
     ? []
-    : loop.body.filter((stmt): stmt is Extract<TileStmt, { kind: 'let' }> & { op: Extract<TileOp, { op: 'load' }> } =>
+    : loop.body.filter((stmt): stmt is TileLet & { op: Extract<TileOp, { op: 'load' }> } =>
     stmt.kind === 'let' && stmt.op.op === 'load' && !(ring?.tiles.has(stmt.tile) ?? false) && !stored.includes(stmt.op.buffer));
   const words = early.reduce((sum, stmt) => sum + rawLoad(w, stmt.tile, stmt.op, 1).words, 0);
   const ahead = words === 0 ? 0 : Math.max(1, Math.min(MOST_AHEAD, Math.floor(WORDS_AHEAD / words)));

@@ -1,6 +1,6 @@
 import { ROW } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileOp } from '../../../ir/tile/tile.js';
 import type { Window } from './windows.js';
 
 /** Tiles that are the same function of rows near each other, each of those so many before its own: made once for all rows of a thread. */
@@ -17,8 +17,6 @@ export interface NearValues {
   readonly unread: ReadonlySet<TileId>;
 }
 
-type Let = Extract<TileStmt, { kind: 'let' }>;
-
 /** What a tile is but for how many rows before its own it reads; `back` undefined: the same at all rows. */
 interface Kind {
   readonly key: string;
@@ -26,7 +24,7 @@ interface Kind {
 }
 
 export function nearValues(kernel: TileKernel, windows: ReadonlyMap<string, Window>): NearValues {
-  const lets = kernel.body.filter((stmt): stmt is Let => stmt.kind === 'let');
+  const lets = kernel.body.filter((stmt): stmt is TileLet => stmt.kind === 'let');
   const defs = new Map(lets.map(({ tile, op }) => [tile, op]));
   const kinds = kindsOf(kernel, lets, windows);
   const groups = new Map<string, Map<TileId, number>>();
@@ -53,7 +51,7 @@ export function nearValues(kernel: TileKernel, windows: ReadonlyMap<string, Wind
   return { of, unread: unreadOf(kernel, lets, of) };
 }
 
-function kindsOf(kernel: TileKernel, lets: readonly Let[], windows: ReadonlyMap<string, Window>): ReadonlyMap<TileId, Kind> {
+function kindsOf(kernel: TileKernel, lets: readonly TileLet[], windows: ReadonlyMap<string, Window>): ReadonlyMap<TileId, Kind> {
   const known = new Map<TileId, Kind>();
   const names = new Map<string, string>();
   const short = (text: string): string => {
@@ -93,7 +91,7 @@ function madeOf(defs: ReadonlyMap<TileId, TileOp>, kinds: ReadonlyMap<TileId, Ki
   return [...made];
 }
 
-function unreadOf(kernel: TileKernel, lets: readonly Let[], of: ReadonlyMap<TileId, Near>): ReadonlySet<TileId> {
+function unreadOf(kernel: TileKernel, lets: readonly TileLet[], of: ReadonlyMap<TileId, Near>): ReadonlySet<TileId> {
   const read = new Set(kernel.body.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.value] : [])));
   for (const { tile, op } of [...lets].reverse()) {
     if (!read.has(tile)) continue;

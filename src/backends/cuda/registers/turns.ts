@@ -1,9 +1,8 @@
 import { ROW } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 
-type Let = Extract<TileStmt, { kind: 'let' }>;
-type Sum = Let & { readonly op: Extract<TileOp, { op: 'reduce' }> };
+type Sum = TileLet & { readonly op: Extract<TileOp, { op: 'reduce' }> };
 
 /** The statements of a kernel over chunks whose tokens meet in sums alone: a few rows at a time are enough for it. */
 export interface Turns {

@@ -1,7 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import { buffersRead, storedBuffers } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import type { CudaContext } from '../lowered.js';
 import { isRefused, refused, type Refused } from '../refused.js';
@@ -9,13 +9,11 @@ import { tilesReadBy, usesOf } from '../uses.js';
 import { STEP } from './forms.js';
 import { definitions } from './kernel.js';
 
-type Let = Extract<TileStmt, { kind: 'let' }>;
-
 /** Steps along an axis that products sum over: ROW are all rows of a run, or all that there are. */
 export interface BlockLoop {
   readonly axis: Axis;
   /** Operands and products. */
-  readonly inside: readonly Let[];
+  readonly inside: readonly TileLet[];
 }
 
 /** A kernel of products, its statements divided by where they stand around the loops of steps, one for each axis that is summed over. */
@@ -37,7 +35,7 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   const { split } = kernel;
   if (split === undefined) return refused('blocks of a kernel without a split axis');
   const axesOf = (tile: TileId) => kernel.tiles[tile].axes;
-  const lets = kernel.body.filter((stmt): stmt is Let => stmt.kind === 'let');
+  const lets = kernel.body.filter((stmt): stmt is TileLet => stmt.kind === 'let');
   if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in split chunk kernels');
   const stored = new Set(storedBuffers(kernel.body));
   if (lets.some(({ op }) => buffersRead(op).some((name) => stored.has(name)))) return refused('a block that reads what it stores');
@@ -48,7 +46,7 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   if (wrong !== undefined || axes.length === 0) return refused(`blocks of products along ${wrong ?? 'nothing'}`);
   const stepsOf = (tile: TileId) => axes.filter((axis) => axesOf(tile).includes(axis));
   const inStep = (tile: TileId) => stepsOf(tile).length > 0;
-  const isProduct = ({ tile }: Let) => products.has(tile);
+  const isProduct = ({ tile }: TileLet) => products.has(tile);
   const shares = isAlong ? sidesOf(kernel, products.keys()) : { rows: ROW, split };
   if (isRefused(shares)) return shares;
   for (const tile of products.keys()) {
@@ -122,7 +120,7 @@ function sidesOf(kernel: TileKernel, products: Iterable<TileId>): { readonly row
 }
 
 /** Sums of products, and of such sums: what adds up in the same registers. */
-function sumsOf(kernel: TileKernel, lets: readonly Let[], products: Iterable<TileId>): {
+function sumsOf(kernel: TileKernel, lets: readonly TileLet[], products: Iterable<TileId>): {
   readonly sums: ReadonlyMap<TileId, TileId>;
   /** All sums on the way. */
   readonly through: readonly TileId[];

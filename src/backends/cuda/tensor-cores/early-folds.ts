@@ -1,8 +1,6 @@
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet } from '../../../ir/tile/tile.js';
 import { tilesReadBy, usesOf } from '../uses.js';
-
-type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /**
  * The kernel with sums over products, element by element, of matrices made here summed where these are read last otherwise: registers hold
@@ -15,7 +13,7 @@ export function foldsEarly(kernel: TileKernel): TileKernel {
   const isMatrix = (tile: TileId) => tiles[tile].axes.length === 2;
   const inRegisters = (tile: TileId) => isMatrix(tile) && defs.get(tile)?.op?.op !== 'load';
   const order = [...body];
-  const terms = body.filter((stmt): stmt is Let => (
+  const terms = body.filter((stmt): stmt is TileLet => (
     stmt.kind === 'let' && isMatrix(stmt.tile) && stmt.op.op === 'map' && counts.get(stmt.tile) === 1 && stmt.op.args.some(inRegisters)
   ));
   for (const term of terms) {

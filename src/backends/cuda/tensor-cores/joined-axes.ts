@@ -1,7 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import { buffersRead, storedBuffers } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileBuffer, TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileBuffer, TileId, TileKernel, TileLet, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { freeName } from '../../../support/free-name.js';
 import { axisSize } from '../../describe.js';
 import type { CudaContext } from '../lowered.js';
@@ -28,10 +28,8 @@ export function withJoinedAxes(cx: CudaContext, kernel: TileKernel): { readonly 
   return { cx, kernel };
 }
 
-type Let = Extract<TileStmt, { kind: 'let' }>;
-
-function lets({ body }: Pick<TileKernel, 'body'>): readonly Let[] {
-  const found: Let[] = [];
+function lets({ body }: Pick<TileKernel, 'body'>): readonly TileLet[] {
+  const found: TileLet[] = [];
   eachStatement(body, (stmt) => {
     if (stmt.kind === 'let') found.push(stmt);
   });

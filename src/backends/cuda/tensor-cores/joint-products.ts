@@ -1,16 +1,15 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileOp } from '../../../ir/tile/tile.js';
 import type { BlockLoop, BlockParts } from './block-parts.js';
 import { definitions } from './kernel.js';
 
-type Let = BlockLoop['inside'][number];
-type Product = Let & { readonly op: Extract<TileOp, { op: 'contract' }> };
+type Product = TileLet & { readonly op: Extract<TileOp, { op: 'contract' }> };
 
 /** Columns of what one instruction multiplies. */
 const MOST_COLUMNS = 256;
 
-const isProduct = (stmt: Let): stmt is Product => stmt.op.op === 'contract';
+const isProduct = (stmt: TileLet): stmt is Product => stmt.op.op === 'contract';
 
 /**
  * The products of a loop. Those of the same left operand whose right operands are alike are one product, of a right operand as wide as all

@@ -1,5 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
-import type { TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { uncommented } from '../../notes.js';
 import type { Place } from '../address.js';
@@ -66,7 +66,7 @@ export function fusedSums(
 }
 
 /** Writes one statement of straight code: not a load, not a loop. */
-export function letText(team: Team, stmt: Extract<TileStmt, { kind: 'let' }>, place: Place, sums: ReturnType<typeof fusedSums>): void {
+export function letText(team: Team, stmt: TileLet, place: Place, sums: ReturnType<typeof fusedSums>): void {
   team.begin();
   const sum = sums.get(stmt.tile);
   const { op, tile } = stmt;

@@ -1,9 +1,7 @@
 import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { usesOf } from '../uses.js';
-
-type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /** What threads meet for before its result is read. */
 const isMet = (op: TileOp) => op.op === 'reduce' || op.op === 'cumsum';
@@ -20,9 +18,9 @@ export function numbersFirst(kernel: TileKernel): TileKernel {
   const isMatrix = (tile: TileId) => tiles[tile].axes.length > 1;
   const { counts } = usesOf(kernel);
   const stored = new Set(storedBuffers(body));
-  const ready = new Map<TileId, Let>();
+  const ready = new Map<TileId, TileLet>();
   /** Is a matrix there, or made for a sum alone? */
-  const passes = ({ tile, op }: Let) => op.op === 'load' || (op.op === 'map' && counts.get(tile) === 1);
+  const passes = ({ tile, op }: TileLet) => op.op === 'load' || (op.op === 'map' && counts.get(tile) === 1);
   for (const stmt of body) {
     if (stmt.kind !== 'let' || (stmt.op.op === 'load' && stored.has(stmt.op.buffer))) continue;
     if (isMatrix(stmt.tile) && !passes(stmt)) continue;

@@ -1,5 +1,5 @@
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileStmt } from '../../../ir/tile/tile.js';
 import type { Place } from '../address.js';
 import type { Draft } from '../instructions/draft.js';
 import type { Instruction } from '../instructions/instruction.js';
@@ -14,8 +14,6 @@ import { SLICE } from './pipe-blocks.js';
 import type { PipePart } from './pipe-text.js';
 import type { Team } from './team.js';
 
-type Let = Extract<TileStmt, { kind: 'let' }>;
-
 /**
  * What is done with the sums, slice by slice. Tiles that it reads are in registers from the beginning of a slice; those of the next come
  * meanwhile, and of the first one during the products, as what rows alone have: a warp brings its own 16 rows, so that none waits for
@@ -27,9 +25,9 @@ export function planResults(cx: CudaContext, after: Team, { draft, parted, place
 }): void {
   const { kernel, rows, split, sums } = parted;
   const body = live(parted.after, after.options.slopes ?? new Map());
-  const isLoad = (stmt: TileStmt): stmt is Let => stmt.kind === 'let' && stmt.op.op === 'load';
+  const isLoad = (stmt: TileStmt): stmt is TileLet => stmt.kind === 'let' && stmt.op.op === 'load';
   // What rows alone have is the same for every slice.
-  const own = body.filter((stmt): stmt is Let => isLoad(stmt) && kernel.tiles[stmt.tile].axes.join() === rows);
+  const own = body.filter((stmt): stmt is TileLet => isLoad(stmt) && kernel.tiles[stmt.tile].axes.join() === rows);
   // Somebody may be at the slices of the block before.
   draft.to('own');
   if (own.length > 0) after.add({ kind: 'meet', bare: true });

@@ -1,7 +1,7 @@
 import { ROW } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileLet, TileOp } from '../../../ir/tile/tile.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
@@ -72,7 +72,7 @@ function unfit(cx: CudaContext, { kernel, before, loops, rows }: BlockParts): st
 
 /** Products of a loop that share no operand go through the ring one after the other. */
 function apart({ axis, inside }: BlockLoop): readonly BlockLoop[] {
-  const groups: { readonly tiles: Set<TileId>; readonly inside: BlockLoop['inside'][number][] }[] = [];
+  const groups: { readonly tiles: Set<TileId>; readonly inside: TileLet[] }[] = [];
   for (const stmt of [...inside].reverse()) {
     const touched = [stmt.tile, ...operandsOf(stmt.op)];
     const met = groups.filter(({ tiles }) => touched.some((tile) => tiles.has(tile)));

@@ -1,14 +1,12 @@
-import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileLet, TileOp } from '../../../ir/tile/tile.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { FusedSum } from './kernel.js';
-
-export type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /** Registers that a thread of a walk holds, as its statements are made one after the other. */
 export interface Pressure {
   /** What it holds once the statement has been made, too. */
-  after(stmt: Let): number;
-  made(stmt: Let): void;
+  after(stmt: TileLet): number;
+  made(stmt: TileLet): void;
   /** Is read by products alone from now on, so that it may be packed for them? */
   onlyMultiplied(tile: TileId): boolean;
   /** What it holds, and the most that it held so far. */
@@ -31,7 +29,7 @@ const registersOf = ({ size, values, operands, packed, rounded }: Held): number 
 );
 
 export interface PressureOptions {
-  readonly lets: readonly Let[];
+  readonly lets: readonly TileLet[];
   readonly sums: ReadonlyMap<TileId, FusedSum>;
   readonly defs: ReadonlyMap<TileId, TileOp>;
   /** Registers that a tile takes; 0: it lies elsewhere. */
@@ -47,7 +45,7 @@ export function pressureOf({ lets, sums, defs, size, given, goals }: PressureOpt
     return op?.op === 'swap' ? source(op.arg) : tile;
   };
   /** What a statement reads: values, and left operands of products. */
-  const reads = ({ tile, op }: Let): { readonly values: readonly TileId[]; readonly operands: readonly TileId[] } => {
+  const reads = ({ tile, op }: TileLet): { readonly values: readonly TileId[]; readonly operands: readonly TileId[] } => {
     const sum = sums.get(tile);
     const product = sum === undefined ? op : defs.get(sum.product);
     if (op.op === 'swap') return { values: [], operands: [] };
@@ -72,7 +70,7 @@ export function pressureOf({ lets, sums, defs, size, given, goals }: PressureOpt
   }
   for (const goal of goals) heldOf(source(goal)).values++;
   /** What of the matrices that a statement touches is held before and after it, and what they become. */
-  const step = (stmt: Let) => {
+  const step = (stmt: TileLet) => {
     const next = new Map<TileId, Held>();
     const change = (tile: TileId, by: Partial<Held>) => next.set(tile, { ...(next.get(tile) ?? heldOf(tile)), ...by });
     const { values, operands } = reads(stmt);

@@ -1,13 +1,11 @@
 import { isRows } from '../../../ir/tile/domain.js';
-import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileLoop, TileOp } from '../../../ir/tile/tile.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import { prune } from '../../../ir/tile/prune.js';
 import { bufferNamed } from '../address.js';
 import type { CudaContext } from '../lowered.js';
 import { usesOf } from '../uses.js';
 import { definitions } from './kernel.js';
-
-type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /**
  * A kernel that adds up, in a loop over the chunks of a run, of a segment or over all, what their rows give, without that loop: rows of all
@@ -23,8 +21,8 @@ export function alongAllRows(cx: CudaContext, kernel: TileKernel): TileKernel | 
   if (sums === undefined || loop.over !== 'chunks' || loop.only !== undefined || lets.length < loop.body.length) return undefined;
   if (!lets.every(({ op }) => op.op !== 'load' || ofAnyRows(cx, kernel, op))) return undefined;
   const defs = definitions(kernel);
-  const inside = lets.map((stmt): Let => ({ ...stmt, op: sums.get(stmt.tile) === undefined ? keptOf(stmt.op, defs) : stmt.op }));
-  const totals = [...sums].map(([tile, op]): Let => ({ kind: 'let', tile, op }));
+  const inside = lets.map((stmt): TileLet => ({ ...stmt, op: sums.get(stmt.tile) === undefined ? keptOf(stmt.op, defs) : stmt.op }));
+  const totals = [...sums].map(([tile, op]): TileLet => ({ kind: 'let', tile, op }));
   const at = body.indexOf(loop);
   return prune({ ...kernel, body: [...body.slice(0, at), ...inside, ...totals, ...body.slice(at + 1)] });
 }

@@ -1,10 +1,10 @@
-import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileLet, TileOp } from '../../../ir/tile/tile.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { FusedSum } from './kernel.js';
-import type { Let, Pressure } from './pressure.js';
+import type { Pressure } from './pressure.js';
 
 export interface OrderOptions {
-  readonly lets: readonly Let[];
+  readonly lets: readonly TileLet[];
   readonly goals: readonly TileId[];
   readonly sums: ReadonlyMap<TileId, FusedSum>;
   readonly defs: ReadonlyMap<TileId, TileOp>;
@@ -14,7 +14,7 @@ export interface OrderOptions {
   readonly room: number | undefined;
   /** Number of products begun after the one that makes a tile; undefined if it is there. */
   readonly running: (tile: TileId) => number | undefined;
-  readonly emit: (stmt: Let) => void;
+  readonly emit: (stmt: TileLet) => void;
   /** Of a late load that has been read: its room is wanted. */
   readonly release: (tile: TileId) => void;
 }
@@ -29,15 +29,15 @@ export function orderStatements({ lets, goals, sums, defs, late, pressure, room,
   const products = new Set([...sums.values()].map((s) => s.product));
   const nodes = lets.filter((stmt) => !products.has(stmt.tile));
   const known = new Set(nodes.map((stmt) => stmt.tile));
-  const find = (stmt: Let): readonly TileId[] => {
+  const find = (stmt: TileLet): readonly TileId[] => {
     const sum = sums.get(stmt.tile);
     if (sum === undefined) return operandsOf(stmt.op);
     const product = defs.get(sum.product);
     return [...(product === undefined ? [] : operandsOf(product)), sum.other];
   };
   const found = new Map(nodes.map((stmt) => [stmt, find(stmt)]));
-  const inputs = (stmt: Let): readonly TileId[] => found.get(stmt) ?? [];
-  const isProduct = (stmt: Let) => sums.has(stmt.tile) || stmt.op.op === 'contract';
+  const inputs = (stmt: TileLet): readonly TileId[] => found.get(stmt) ?? [];
+  const isProduct = (stmt: TileLet) => sums.has(stmt.tile) || stmt.op.op === 'contract';
   const height = new Map<TileId, number>(goals.map((goal) => [goal, 1]));
   for (const stmt of [...nodes].reverse()) {
     const own = height.get(stmt.tile) ?? 0;
@@ -47,28 +47,28 @@ export function orderStatements({ lets, goals, sums, defs, late, pressure, room,
   }
   const done = new Set<TileId>();
   const left = [...nodes];
-  const isLate = (stmt: Let) => late.tiles.has(stmt.tile);
+  const isLate = (stmt: TileLet) => late.tiles.has(stmt.tile);
   const source = (tile: TileId): TileId => {
     const op = defs.get(tile);
     return op?.op === 'swap' ? source(op.arg) : tile;
   };
   /** Late loads, and how many statements have yet to read each. */
-  const lateReads = (stmt: Let) => (
+  const lateReads = (stmt: TileLet) => (
     stmt.op.op === 'swap' ? [] : [...new Set(inputs(stmt).map(source))].filter((tile) => late.tiles.has(tile))
   );
   const readers = new Map([...late.tiles].map((tile) => [tile, 0]));
   for (const stmt of nodes) for (const tile of lateReads(stmt)) readers.set(tile, (readers.get(tile) ?? 0) + 1);
   const unread = (): number => [...readers].filter(([tile, count]) => done.has(tile) && count > 0).length;
-  const best = (list: readonly Let[]): Let | undefined => list.reduce<Let | undefined>(
+  const best = (list: readonly TileLet[]): TileLet | undefined => list.reduce<TileLet | undefined>(
     (a, b) => (a !== undefined && (height.get(a.tile) ?? 0) >= (height.get(b.tile) ?? 0) ? a : b), undefined,
   );
   /** What has to be there: not the other term of a sum whose registers the sum takes. */
-  const awaits = (stmt: Let): readonly TileId[] => {
+  const awaits = (stmt: TileLet): readonly TileId[] => {
     const sum = sums.get(stmt.tile);
     return room === undefined || sum?.alone !== true ? inputs(stmt) : inputs(stmt).filter((arg) => arg !== sum.other);
   };
   /** Of statements that may come next, those that registers allow. */
-  const within = (ready: readonly Let[], most: number): readonly Let[] => {
+  const within = (ready: readonly TileLet[], most: number): readonly TileLet[] => {
     const held = pressure.after;
     const now = pressure.now();
     const least = Math.min(...ready.map(held));
@@ -91,10 +91,10 @@ export function orderStatements({ lets, goals, sums, defs, late, pressure, room,
     // Whatever else there is waits for one more.
     const ready = allowed.length > 0 ? allowed : possible;
     // How many products would still run after the wait that a statement needs.
-    const leaves = (stmt: Let): number => (
+    const leaves = (stmt: TileLet): number => (
       stmt.op.op === 'swap' ? Infinity : Math.min(...awaits(stmt).map((arg) => running(arg) ?? Infinity))
     );
-    const choose = (among: readonly Let[]): Let | undefined => {
+    const choose = (among: readonly TileLet[]): TileLet | undefined => {
       const free = among.filter((stmt) => leaves(stmt) === Infinity);
       const most = Math.max(...among.map(leaves));
       return best(free.filter((stmt) => stmt.op.op === 'swap'))

@@ -1,7 +1,5 @@
-import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileStmt } from '../../../ir/tile/tile.js';
 import { usesOf, type Uses } from '../uses.js';
-
-type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /**
  * Sums of sums of products as one sum, a product after the other: x + (p + q) is (x + p) + q, where nobody else reads p + q. Products then
@@ -13,7 +11,7 @@ export function sumsInTurn(kernel: TileKernel): TileKernel {
 }
 
 function inTurn(body: readonly TileStmt[], { tiles }: TileKernel, { counts }: Uses): readonly TileStmt[] {
-  const made = new Map<TileId, Let>();
+  const made = new Map<TileId, TileLet>();
   const list: TileStmt[] = [];
   const addend = (tile: TileId): readonly [TileId, TileId] | undefined => {
     const op = made.get(tile)?.op;
@@ -44,7 +42,7 @@ function inTurn(body: readonly TileStmt[], { tiles }: TileKernel, { counts }: Us
       made.delete(name);
     }
     for (const [n, term] of terms.entries()) {
-      const next: Let = { kind: 'let', tile: names[n], op: { op: 'map', fn: 'add', args: [first, term] } };
+      const next: TileLet = { kind: 'let', tile: names[n], op: { op: 'map', fn: 'add', args: [first, term] } };
       list.push(next);
       made.set(next.tile, next);
       first = next.tile;

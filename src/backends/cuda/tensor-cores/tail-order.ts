@@ -1,9 +1,7 @@
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { tilesReadBy } from '../uses.js';
 import { isDscore } from './joined-decays.js';
-
-type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /** What threads come to together, through shared memory. */
 export const isFold = (op: TileOp) => op.op === 'reduce' || op.op === 'runs' || (op.op === 'cumsum' && !op.decays);
@@ -17,12 +15,12 @@ export const isFold = (op: TileOp) => op.op === 'reduce' || op.op === 'runs' || 
 export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel {
   const { tiles, body } = kernel;
   if (body.some((stmt) => stmt.kind === 'loop')) return kernel;
-  const defs = new Map(body.flatMap((stmt): [TileId, Let][] => (stmt.kind === 'let' ? [[stmt.tile, stmt]] : [])));
+  const defs = new Map(body.flatMap((stmt): [TileId, TileLet][] => (stmt.kind === 'let' ? [[stmt.tile, stmt]] : [])));
   const readers = new Map<TileId, TileStmt[]>();
   for (const stmt of body) for (const tile of new Set(tilesReadBy(stmt))) readers.set(tile, [...(readers.get(tile) ?? []), stmt]);
   const isMatrix = (tile: TileId) => tiles[tile].axes.length === 2;
   const first = new Set<TileStmt>();
-  const need = (stmt: Let | undefined): void => {
+  const need = (stmt: TileLet | undefined): void => {
     if (stmt === undefined || first.has(stmt)) return;
     first.add(stmt);
     operandsOf(stmt.op).forEach((tile) => need(defs.get(tile)));
@@ -46,7 +44,7 @@ export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel
     if (!first.has(stmt) && (waits(stmt) || tilesReadBy(stmt).some(isLate))) late.add(stmt);
   }
   /** Does the statement end the life of something that lies in registers alone? */
-  const replaces = ({ op }: Let) => operandsOf(op).some((tile) => {
+  const replaces = ({ op }: TileLet) => operandsOf(op).some((tile) => {
     const def = defs.get(tile);
     return isMatrix(tile) && readers.get(tile)?.length === 1 && def !== undefined && def.op.op !== 'load' && !late.has(def);
   });
@@ -73,7 +71,7 @@ export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel
   return { ...kernel, body: [...body.filter((stmt) => !late.has(stmt)), ...inTurns] };
 }
 
-function isHeavy({ tile, op }: Let, isMatrix: (tile: TileId) => boolean): boolean {
+function isHeavy({ tile, op }: TileLet, isMatrix: (tile: TileId) => boolean): boolean {
   switch (op.op) {
     case 'inverse': case 'compose': return true;
     case 'contract': return isMatrix(tile);

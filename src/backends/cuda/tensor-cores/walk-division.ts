@@ -1,7 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileLoop, TileOp, TileStmt, TileStore } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed, type Place } from '../address.js';
 import type { CudaContext } from '../lowered.js';
@@ -11,9 +11,6 @@ import { definitions, fusedSums } from './kernel.js';
 import { cellOf, loadCell, type Cell, type Load } from './memory.js';
 import { runPlace } from '../prologue.js';
 import { nearIn, type Near } from './walk-near.js';
-
-export type Let = Extract<TileStmt, { kind: 'let' }>;
-export type Store = Extract<TileStmt, { kind: 'store' }>;
 
 /** A kernel that carries matrices, split along an axis of theirs, around one loop. */
 export interface Walk {
@@ -28,16 +25,16 @@ export interface Walk {
 export interface Division extends Walk {
   readonly defs: ReadonlyMap<TileId, TileOp>;
   /** Of the loop: what depends on the state or on the split axis, and what does not. */
-  readonly chain: readonly Let[];
-  readonly ahead: readonly Let[];
+  readonly chain: readonly TileLet[];
+  readonly ahead: readonly TileLet[];
   readonly aheadTiles: ReadonlySet<TileId>;
   /** Of the chain: loads that the walk makes itself, some at a time, since all of them would not fit in a stage. */
   readonly late: ReadonlySet<TileId>;
   /** Of the chain: loads of rows near each other, which come as one tile. */
   readonly near: readonly Near[];
   /** Stores of what the walk computes, and of what is worked out ahead. */
-  readonly outputs: readonly Store[];
-  readonly aside: readonly Store[];
+  readonly outputs: readonly TileStore[];
+  readonly aside: readonly TileStore[];
   /** Tiles made ahead that the walk reads. */
   readonly exported: ReadonlySet<TileId>;
   /** Products taken over by sums (fusedSums). */
@@ -50,8 +47,8 @@ export interface Division extends Walk {
   /** The tile that this one is, or is the transpose of. */
   source(tile: TileId): TileId;
   /** A load whose bytes go to shared memory as they are. */
-  isRaw(stmt: TileStmt): stmt is Let & { readonly op: Load };
-  cellOfStore(cx: CudaContext, stmt: Store): Cell;
+  isRaw(stmt: TileStmt): stmt is TileLet & { readonly op: Load };
+  cellOfStore(cx: CudaContext, stmt: TileStore): Cell;
 }
 
 export interface DivisionOptions {
@@ -104,7 +101,7 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
 
   const near = nearIn(cx, kernel, loop, split, { ...inside, segment: '' });
   const isNear = (tile: TileId) => near.some(({ loads }) => loads.has(tile));
-  const isRaw = (stmt: TileStmt): stmt is Let & { readonly op: Load } => {
+  const isRaw = (stmt: TileStmt): stmt is TileLet & { readonly op: Load } => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load' || isNear(stmt.tile)) return false;
     const cell = loadCell(cx, stmt.op, { ...inside, segment: '' }, split);
     return cell.axes.length < 2 || cell.copied === 'tile' || (arrays && cell.copied === 'array' && cell.axes.includes(split));
@@ -112,10 +109,10 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
   const late = squaresLate ? squares(cx, kernel, loop, inside) : new Set<TileId>();
   const walking = new Set<TileId>([...loop.carry.map((c) => c.tile), ...late]);
   for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
-  const chain: Let[] = [];
-  const ahead: Let[] = [];
+  const chain: TileLet[] = [];
+  const ahead: TileLet[] = [];
   // A running sum is 64 additions in a row, which the walk does not wait for if it gets them as an array.
-  const isSumAhead = ({ op }: Let) => op.op === 'cumsum' && (op.reverse || !op.exclusive) && ahead.some(
+  const isSumAhead = ({ op }: TileLet) => op.op === 'cumsum' && (op.reverse || !op.exclusive) && ahead.some(
     (stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2
   );
   for (const stmt of loop.body) {
@@ -129,7 +126,7 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
   const aheadTiles = new Set(ahead.map((stmt) => stmt.tile));
   const trivial = (tile: TileId) => ['literal', 'head', 'heads'].includes(defs.get(tile)?.op ?? '');
   const stores = loop.body.filter((stmt) => stmt.kind === 'store');
-  const isOutput = (stmt: Store) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
+  const isOutput = (stmt: TileStore) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
   const outputs = stores.filter(isOutput);
   const source = (tile: TileId): TileId => {
     const op = defs.get(tile);
@@ -176,7 +173,7 @@ function squares(cx: CudaContext, kernel: TileKernel, loop: TileLoop, inside: Pl
 }
 
 /** Definitions before the loop that a team reads, directly or not. */
-export function needed(lets: readonly Let[], more: readonly TileId[], before: readonly TileStmt[]): ReadonlySet<TileId> {
+export function needed(lets: readonly TileLet[], more: readonly TileId[], before: readonly TileStmt[]): ReadonlySet<TileId> {
   const want = new Set<TileId>([...lets.flatMap((stmt) => operandsOf(stmt.op)), ...more]);
   for (const stmt of [...before].reverse()) if (
     stmt.kind === 'let' && want.has(stmt.tile)

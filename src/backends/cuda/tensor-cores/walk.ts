@@ -1,6 +1,6 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLet, TileStmt } from '../../../ir/tile/tile.js';
 import { notesOf, type Notes } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
@@ -20,7 +20,7 @@ import { pressureOf } from './pressure.js';
 import { orderStatements } from './statement-order.js';
 import { sumsInTurn } from './sums-in-turn.js';
 import { createTeam, type Team } from './team.js';
-import { divide, needed, walkOf, type Division, type DivisionOptions, type Let, type Walk } from './walk-division.js';
+import { divide, needed, walkOf, type Division, type DivisionOptions, type Walk } from './walk-division.js';
 import { keepRows, nearCopy, nearFragments, putAlready, type Near, type NearTile } from './walk-near.js';
 import { fitsTall, roomOf } from './walk-room.js';
 import { walkText, type Drain, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
@@ -164,7 +164,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
  * declaration of what holds them meanwhile.
  */
 function throughRegisters(
-  cx: CudaContext, team: Team, draft: Draft<LoadingPart>, stmt: Let & { readonly op: Load }, { split, inside }: Division,
+  cx: CudaContext, team: Team, draft: Draft<LoadingPart>, stmt: TileLet & { readonly op: Load }, { split, inside }: Division,
 ): Registers {
   const { tile } = stmt;
   const cell = loadCell(cx, stmt.op, inside, split);
@@ -234,7 +234,7 @@ function walkingTeam(
     size: (tile) => (team.axesOf(tile).length === 2 && team.axesOf(tile).includes(split) ? team.values(team.otherAxis(tile, split)) : 0),
   });
   for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(team, stmt, inside, sums);
-  const write = (stmt: Let): void => {
+  const write = (stmt: TileLet): void => {
     if (draft.refusal() !== undefined) return;
     const { tile, op } = stmt;
     const rows = near.find(({ loads }) => loads.has(tile));
