@@ -138,7 +138,8 @@ const BACK: readonly Form[] = [
       const at = goal.length === 0 ? 'index[T]' : `floor(index[T, ${goal.join(', ')}] / (${goal.join(' * ')}))`;
       return `sum[T](mask(${at} == ${n}) * ${taps})`;
     };
-    return `(${tap(1)} * ${x} + ${tap(0)} * ${x}[t-1])`;
+    // The axes of the left factor come first, as conv has them: draws of what is called with this value go by its lanes.
+    return `(${x} * ${tap(1)} + ${x}[t-1] * ${tap(0)})`;
   },
   // Attention: over all that came before, in a window, or where a relation holds.
   (w, goal, depth) => {
@@ -194,7 +195,7 @@ const WHOLE: readonly Form[] = [
   },
   (w, goal, depth) => {
     const [x, s] = [bind(w, goal, write(w, goal, depth)), fresh(w, 's')];
-    w.lines.push(`let ${s} = ${untrained(w, goal)} + 0 * index[time]`);
+    w.lines.push(`let ${s} = ${untrained(w, goal)} + 0.013 * index[time]`);
     const c = bindChoice(w, goal, `top[time, ${pick(w, ['2', 'ceil(time / 2)', 'min(time, 2)'])}](${s})`);
     return pick(w, [`sum[](${x}[${c.name}])`, `(${x} + mean[time](${x}[${c.name}]))`]);
   },

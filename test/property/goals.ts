@@ -135,7 +135,8 @@ export function settings(w: Writer, of: Callable): string {
   const given = pick(w, [
     '', ' with size', ' with size = size / 2, mode', ' with mode = "off"', ' with size = 0.3', ' with mode, size = 1 - size',
   ]);
-  const endos = w.parts.filter((part) => isEndo(part) && !part.back);
+  // A part is not handed to itself: that is refused (E814), whatever it would make of it.
+  const endos = w.parts.filter((part) => isEndo(part) && !part.back && part !== of);
   if (!of.open || endos.length === 0 || chance(w, 0.5)) return given;
   return `${given === '' ? ' with' : `${given},`} inner = ${pick(w, endos).name}`;
 }
