@@ -64,7 +64,6 @@ export function relativeError(found: ArrayLike<number>, expected: ArrayLike<numb
 }
 
 /** Central differences of fourth order, whose error is about 1e-12 of the scale of the function. */
-export function slope(f: (x: number) => number, x: number): number {
-  const h = 1e-3;
+export function slope(f: (x: number) => number, x: number, h = 1e-3): number {
   return (8 * (f(x + h) - f(x - h)) - (f(x + 2 * h) - f(x - 2 * h))) / (12 * h);
 }
