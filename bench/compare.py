@@ -1,6 +1,6 @@
 """Our kernels beside the peers' hand-written ones, in one run on one GPU: times, ratios, and the error of both, by table (`--list` names all rows).
 
-    node dist/src/cli/main.js build examples -o bench-out --target cuda.sm90 --size K=128,V=128,N=128,P=64,D=2048
+    node dist/src/cli/main.js build examples/*.lmoe -o bench-out --target cuda.sm90 --size K=128,V=128,N=128,P=64,D=2048
     node dist/src/cli/main.js build bench/written.lmoe -o written-out --target cuda.sm90
     PYTHONPATH=/path/to/flash-linear-attention:/path/to/mamba python3 bench/compare.py --plans bench-out --written written-out --rows '^peers/|^decode/' --seconds 500
 
