@@ -13,7 +13,8 @@ const hasPython = spawnSync(python, ['--version']).status === 0;
 const out = join(folder.path, 'out');
 const filesOf = (ending: string): string[] =>
   readdirSync(out, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith(ending)).sort();
-const images = (nvcc: string) => spawnSync(python, ['bench/images.py', out, '--nvcc', nvcc, '--jobs', '2'], { cwd: ROOT, encoding: 'utf8' });
+const images = (nvcc: string) =>
+  spawnSync(python, ['bench/images.py', out, '--nvcc', nvcc, '--jobs', '2'], { cwd: ROOT, encoding: 'utf8' });
 
 describe('what benches want', () => {
   it('is built as sources, by sets; another set is refused by name', () => {
