@@ -6,11 +6,11 @@ static u8* shared_at(u32 a, int bytes, int align) {
   return smem + (a - SHARED_AT);
 }
 
-static float half_value(u16 h) {
+UNWATCHED static float half_value(u16 h) {
   if (kHalf) { _Float16 x; memcpy(&x, &h, 2); return (float)x; }
   return __uint_as_float((u32)h << 16);
 }
-static u16 half_bits(float x) {
+UNWATCHED static u16 half_bits(float x) {
   u16 h;
   if (kHalf) { f16 f; st(&f, x); h = f.bits; }
   else { bf16 b; st(&b, x); h = b.bits; }
@@ -242,7 +242,7 @@ void fill16(u32 a, u32 x) {
 void sts2(u32 a, u16 h) { memcpy(shared_at(a, 2, 2), &h, 2); wrote(a, threadIdx.x); }
 void sts4(u32 a, u32 x) { memcpy(shared_at(a, 4, 4), &x, 4); wrote(a, threadIdx.x); }
 
-static u16 half_of(u32 r, int i) { return (u16)(r >> (16 * i)); }
+UNWATCHED static u16 half_of(u32 r, int i) { return (u16)(r >> (16 * i)); }
 static void put_half(u32& r, int i, u16 h) { r = (r & ~(0xffffu << (16 * i))) | (u32)h << (16 * i); }
 struct Matrices { u32 address, *r; };
 template <bool STORE, bool TRANS> static void matrices(const char* what, u32* r, u32 a) {
@@ -283,32 +283,47 @@ void movm(u32& x) {
 
 struct Operands { float* d; const u32* a; u32 b[2]; };
 // Registers of A, 16 rows, as numbers.
-template <typename AT> static void rows_of_a(float (*a)[16], AT at) {
+template <typename AT> UNWATCHED static void rows_of_a(float (*a)[16], AT at) {
   for (int l = 0; l < 32; ++l) for (int e = 0; e < 4; ++e) for (int i = 0; i < 2; ++i)
     a[l / 4 + e % 2 * 8][e / 2 * 8 + l % 4 * 2 + i] = half_value(half_of(at(l)[e], i));
 }
+// Adds a product to 16 rows of sums, each in the order of k, eight columns at once.
+typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
+template <int K, int N> UNWATCHED static void add_product(const float (*a)[K], const float (*b)[N], float (*sums)[N], int columns = N) {
+  for (int r = 0; r < 16; ++r) for (int n = 0; n < columns; n += 8) {
+    Eight sum = *(Eight*)(sums[r] + n);
+    for (int k = 0; k < K; ++k) sum += a[r][k] * *(const Eight*)(b[k] + n);
+    *(Eight*)(sums[r] + n) = sum;
+  }
+}
+// The lanes' results, 16 rows of 8 columns.
+template <int K> UNWATCHED static void add_lanes(Operands** of, const float (*a)[K], const float (*b)[8]) {
+  float sums[16][8];
+  auto at = [&](int l, int i) UNWATCHED -> float& { return sums[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2]; };
+  for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) at(l, i) = of[l]->d[i];
+  add_product<K, 8>(a, b, sums);
+  for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) of[l]->d[i] = at(l, i);
+}
 void mma16816(float* d, const u32* a, u32 b0, u32 b1) {
   Operands mine = {d, a, {b0, b1}};
-  together(MMA16, &mine, [](Operands** of) {
+  together(MMA16, &mine, [](Operands** of) UNWATCHED {
     float a[16][16], b[16][8];
-    rows_of_a(a, [&](int l) { return of[l]->a; });
+    rows_of_a(a, [&](int l) UNWATCHED { return of[l]->a; });
     for (int l = 0; l < 32; ++l) for (int e = 0; e < 2; ++e) for (int i = 0; i < 2; ++i)
       b[e * 8 + l % 4 * 2 + i][l / 4] = half_value(half_of(of[l]->b[e], i));
-    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 16; ++k)
-      of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
+    add_lanes<16>(of, a, b);
   });
 }
 void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
   Operands mine = {d, a, {b0, b1}};
-  together(MMA8, &mine, [](Operands** of) {
+  together(MMA8, &mine, [](Operands** of) UNWATCHED {
     float a[16][8], b[8][8];
-    auto value = [](u32 x) { return __uint_as_float(x & ~0x1fffu); };
+    auto value = [](u32 x) UNWATCHED { return __uint_as_float(x & ~0x1fffu); };
     for (int l = 0; l < 32; ++l) {
       for (int e = 0; e < 4; ++e) a[l / 4 + e % 2 * 8][l % 4 + e / 2 * 4] = value(of[l]->a[e]);
       for (int e = 0; e < 2; ++e) b[l % 4 + e * 4][l / 4] = value(of[l]->b[e]);
     }
-    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 8; ++k)
-      of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
+    add_lanes<8>(of, a, b);
   });
 }
 
@@ -331,32 +346,41 @@ static std::vector<int> product_groups;
 static u64 asked[32];
 static const char WGMMA[] = "wgmma", WGMMA_WAIT[] = "wgmma.wait_group";
 
-// An element of what a descriptor describes, 16 along the summed axis: `across`, that one goes from row to row.
-static float described(u64 desc, bool across, int n, int k) {
+// Eight neighbours of what a descriptor describes, 16 along the summed axis: `across`, that one goes from row to row and they lie along the
+// other.
+static void described(u64 desc, bool across, int n, int k, float* to, int apart) {
   const u32 start = (u32)(desc & 0x3fff) << 4, lead = (u32)(desc >> 16 & 0x3fff) << 4, stride = (u32)(desc >> 32 & 0x3fff) << 4;
   if (desc >> 62 != 1 || (desc >> 49 & 7) != 0) fail("a matrix descriptor %llx without the 128-byte swizzle", desc);
   const u32 at = start + (across ? n / 64 * lead + n % 64 * 2 + k / 8 * stride + k % 8 * 128 : n / 8 * stride + n % 8 * 128 + k * 2),
     swizzled = at ^ (at >> 7 & 7) << 4;
-  u16 h;
-  memcpy(&h, shared_at(swizzled, 2, 2), 2);
+  u16 h[8];
+  memcpy(h, shared_at(swizzled, 16, 16), 16);
   const int writer = unfenced[(swizzled - SHARED_AT) / 16];
   if (writer != 0) fail("a product reads what thread %d wrote without a fence after it", writer - 1);
-  return half_value(h);
+  for (int i = 0; i < 8; ++i) to[i * apart] = half_value(h[i]);
+}
+// All of it, `count` along the other axis.
+template <int APART_N, int APART_K> static void describe(u64 desc, bool across, int from, int count, float* to) {
+  if (across) for (int k = 0; k < 16; ++k) for (int n = 0; n < count; n += 8)
+    described(desc, true, from + n, k, to + n * APART_N + k * APART_K, APART_N);
+  else for (int n = 0; n < count; ++n) for (int k = 0; k < 16; k += 8)
+    described(desc, false, from + n, k, to + n * APART_N + k * APART_K, APART_K);
 }
 constexpr int MOST_VALUES = 128;
-static void multiply(Product& p) {
-  static float a[16][16], b[16][256];
-  if (!p.shared) rows_of_a(a, [&](int l) { return p.a[l]; });
-  else for (int r = 0; r < 16; ++r) for (int k = 0; k < 16; ++k) a[r][k] = described(p.from, p.across, p.warp % 4 * 16 + r, k);
-  for (int k = 0; k < 16; ++k) for (int n = 0; n < p.columns; ++n) b[k][n] = described(p.b, p.mn, n, k);
+UNWATCHED static void multiply(Product& p) {
+  static float a[16][16], b[16][256], sums[16][256];
+  if (p.shared) describe<16, 1>(p.from, p.across, p.warp % 4 * 16, 16, a[0]);
+  else rows_of_a(a, [&](int l) UNWATCHED { return p.a[l]; });
+  describe<1, 256>(p.b, p.mn, 0, p.columns, b[0]);
+  memset(sums, 0, sizeof sums);
+  add_product<16, 256>(a, b, sums, p.columns);
   for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) {
-    float s = 0.f;
-    for (int k = 0; k < 16; ++k) s += a[l / 4 + i / 2 % 2 * 8][k] * b[k][i / 4 * 8 + l % 4 * 2 + i % 2];
+    const float s = sums[l / 4 + i / 2 % 2 * 8][i / 4 * 8 + l % 4 * 2 + i % 2];
     float& d = (*p.sum)[l * MOST_VALUES + i];
     d = p.fresh ? s : d + s;
   }
 }
-static void deliver(const Product& p) {
+UNWATCHED static void deliver(const Product& p) {
   for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) p.d[l][i] = (*p.sum)[l * MOST_VALUES + i];
 }
 

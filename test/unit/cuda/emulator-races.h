@@ -1,6 +1,8 @@
 // Who reads and writes shared memory, and whether barriers put that in an order.
 // Warps count as one: what their lanes do together orders them.
 // With -DRACES the compiler reports every access (-fsanitize=thread, whose library this stands in for); without, all of this is nothing.
+// What touches no shared memory need not report.
+#define UNWATCHED __attribute__((no_sanitize("thread")))
 #ifdef RACES
 constexpr int WARPS = 32;
 // What a warp knows of the others: everything up to their time.

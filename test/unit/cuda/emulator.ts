@@ -20,7 +20,7 @@ export interface Emulated {
 }
 
 // Kernels run for a moment only, which more optimisation would not pay for; the emulator's own parts are compiled once.
-const KERNELS = '-Og';
+const KERNELS = ['-Og', '-fno-exceptions'];
 // Loops over shared memory stay loops, whose accesses are watched, where calls of the C library are not.
 const BODIES = ['-O2', '-fno-tree-loop-distribute-patterns'];
 
@@ -32,7 +32,7 @@ function flagsOf({ sm90, half, races, library = false }: Emulated): readonly str
   return [
     `-DHALF=${half ? 1 : 0}`,
     ...(sm90 ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800']),
-    ...(races ? ['-DRACES', '-fsanitize=thread'] : []),
+    ...(races ? ['-DRACES', '-fsanitize=thread', '--param=tsan-instrument-func-entry-exit=0'] : []),
     ...(library ? ['-fPIC', '-fvisibility=hidden'] : []),
   ];
 }
@@ -54,7 +54,7 @@ function partsOf(emulated: Emulated): string {
   const made = mkdtempSync(join(cache, 'making-'));
   try {
     for (const [name, text] of texts) writeFileSync(join(made, name), text);
-    run(made, ...flags, KERNELS, '-x', 'c++-header', '-o', 'emulated.h.gch', 'emulated.h');
+    run(made, ...flags, ...KERNELS, '-x', 'c++-header', '-o', 'emulated.h.gch', 'emulated.h');
     const bodies = ['emulated', ...(emulated.library === true ? ['libcuda'] : [])];
     for (const name of bodies) run(made, ...flags, ...BODIES, '-c', '-o', `${name}.o`, `${name}.cc`);
     renameSync(made, parts);
@@ -71,7 +71,7 @@ export function compileKernels(text: string, emulated: Emulated, folder: string,
   const parts = partsOf(emulated);
   const [source, object] = ['cc', 'o'].map((ending) => `${name}.${ending}`);
   writeFileSync(join(folder, source), text);
-  run(folder, ...flagsOf(emulated), KERNELS, '-include', join(parts, 'emulated.h'), '-c', '-o', object, source);
+  run(folder, ...flagsOf(emulated), ...KERNELS, '-include', join(parts, 'emulated.h'), '-c', '-o', object, source);
   const more = emulated.library === true ? ['-shared', join(parts, 'libcuda.o')] : [];
   run(folder, '-o', name, object, join(parts, 'emulated.o'), ...more);
 }
