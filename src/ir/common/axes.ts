@@ -31,8 +31,10 @@ export function runsOf(axis: Axis, length: number): Axis {
 
 /** The axis whose runs it counts, and how long they are; undefined: it counts none. */
 export function runsIn(axis: Axis): { readonly of: Axis; readonly length: number } | undefined {
+  // Most count none, and interpreters ask for every tile.
+  if (!axis.includes('/')) return undefined;
   const [of, length] = axis.split('/');
-  return length === undefined ? undefined : { of, length: Number(length) };
+  return { of, length: Number(length) };
 }
 
 /** Is it the axis along which programs are split, or that of its runs? */
@@ -67,7 +69,9 @@ export function includesAll(all: readonly Axis[], some: readonly Axis[]): boolea
 
 /** Axes of a broadcast, in order of first appearance. */
 export function unionAxes(...lists: readonly (readonly Axis[])[]): Axis[] {
-  return [...new Set(lists.flat())];
+  const union: Axis[] = [];
+  for (const list of lists) for (const axis of list) if (!union.includes(axis)) union.push(axis);
+  return union;
 }
 
 export function withoutAxes(axes: readonly Axis[], gone: readonly Axis[]): Axis[] {
