@@ -17,7 +17,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { FEW, RANGES, repeated, times } from './gpu-inputs.mjs';
+import { FEW, nearlyRepeated, RANGES, repeated, times } from './gpu-inputs.mjs';
 import { mixtureCases, randomMixtureCases } from './gpu-mixtures.mjs';
 import { sanitize } from './gpu-sanitize.mjs';
 import { testTorch } from './gpu-torch.mjs';
@@ -131,6 +131,7 @@ const special = [
   ...[
     'strong_erase', 'three_erases',
   ].flatMap((name) => [2, 1.9].map((strength) => [name, 64, `one key, ${strength}`, repeated(strength), BF16])),
+  ...['strong_erase', 'three_erases'].map((name) => [name, 16, 'nearly one key', nearlyRepeated(1, 1.9), BF16]),
   ...[2, 1.9].map((strength) => ['delta_product', 128, `one key, ${strength}`, repeated(strength), BF16]),
 ];
 const folder = mkdtempSync(join(tmpdir(), 'lmoec-inputs-'));

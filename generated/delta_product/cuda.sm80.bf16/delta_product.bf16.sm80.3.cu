@@ -291,9 +291,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score_rest0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_score_rest0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L14_67 = 98304, L15_75 = 106496, L16_83 = 114688, L1_3 = 122880, L4_19 = 123136, L19_15 = 123392, L20_26 = 123648, L21_88 = 123904, L22_94 = 124160, L23_107 = 124416, L17_11 = 0, L18_12 = 256;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L14_67 = 98304, L15_68 = 106496, L16_79 = 114688, L17_80 = 122880, L18_91 = 131072, L1_3 = 139264, L4_19 = 139520, L21_15 = 139776, L22_26 = 140032, L23_96 = 140288, L24_102 = 140544, L25_115 = 140800, L19_11 = 0, L20_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -307,7 +307,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 9216, full = base + 133888, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 9216, full = base + 150272, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -333,7 +333,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 124928; (void)to;
+      const u32 to = stage0 + n % 1 * 141312; (void)to;
       // %2 [%row, V] = load v1 row
       tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
       // %5 [%row, K] = load k1 row
@@ -360,10 +360,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       tile_load<64, 1, 128>((to + L13_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %67 [%row, %col] = load ws.S.score0_0
       tile_load<64, 1, 128>((to + L14_67), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %75 [%row, %col] = load ws.S.score0_1
-      tile_load<64, 1, 128>((to + L15_75), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %83 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L16_83), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      // %68 [%row, %col] = load ws.S.score_rest0_0
+      tile_load<64, 1, 128>((to + L15_68), p_ws_S_score_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %79 [%row, %col] = load ws.S.score0_1
+      tile_load<64, 1, 128>((to + L16_79), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %80 [%row, %col] = load ws.S.score_rest0_1
+      tile_load<64, 1, 128>((to + L17_80), p_ws_S_score_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %91 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L18_91), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -380,7 +384,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 124928; (void)sa;
+      const u32 sa = stage0 + n % 1 * 141312; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const float v3_1 = r3_0[0];
       if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
@@ -391,44 +395,44 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       cp_wait<0>();
       team_sync(1);
       // %12 [%row] = cumsum %11
-      if (const int i = t; i < 64) ((float*)(basep + L17_11))[i] = v11_3;
+      if (const int i = t; i < 64) ((float*)(basep + L19_11))[i] = v11_3;
       bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L18_12)), ((float*)(basep + L17_11)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L20_12)), ((float*)(basep + L19_11)), false, false);
       // %13 [%row] = exp %12
       bar_sync(1, 128);
       float v13_6 = 0.f;
-      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L18_12))[i]);
+      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L20_12))[i]);
       // %14 [%row] = neg %3
       float v14_7 = 0.f;
       if (const int i = t; i < 64) v14_7 = (-v3_1);
       // %15 [%row] = mul %13, %14
       float v15_8 = 0.f;
       if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
-      if (const int i = t; i < 64) ((float*)(sp + L19_15))[i] = v15_8;
+      if (const int i = t; i < 64) ((float*)(sp + L21_15))[i] = v15_8;
       // %25 [%row] = neg %19
       float v25_9 = 0.f;
       if (const int i = t; i < 64) v25_9 = (-v19_5);
       // %26 [%row] = mul %13, %25
       float v26_10 = 0.f;
       if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
-      if (const int i = t; i < 64) ((float*)(sp + L20_26))[i] = v26_10;
-      // %87 [] = 0.125
-      // %88 [%row] = mul %13, %87
-      float v88_11 = 0.f;
-      if (const int i = t; i < 64) v88_11 = (v13_6 * 0.125f);
-      if (const int i = t; i < 64) ((float*)(sp + L21_88))[i] = v88_11;
-      // %92 [] = pick last %12
-      const float s92_12 = ((float*)(basep + L18_12))[63];
-      // %93 [%row] = sub %92, %12
-      float v93_13 = 0.f;
-      if (const int i = t; i < 64) v93_13 = (s92_12 - ((float*)(basep + L18_12))[i]);
-      // %94 [%row] = exp %93
-      float v94_14 = 0.f;
-      if (const int i = t; i < 64) v94_14 = m_exp(v93_13);
-      if (const int i = t; i < 64) ((float*)(sp + L22_94))[i] = v94_14;
-      // %107 [] = exp %92
-      const float s107_15 = m_exp(s92_12);
-      if (t == 0) ((float*)(sp + L23_107))[0] = s107_15;
+      if (const int i = t; i < 64) ((float*)(sp + L22_26))[i] = v26_10;
+      // %95 [] = 0.125
+      // %96 [%row] = mul %13, %95
+      float v96_11 = 0.f;
+      if (const int i = t; i < 64) v96_11 = (v13_6 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L23_96))[i] = v96_11;
+      // %100 [] = pick last %12
+      const float s100_12 = ((float*)(basep + L20_12))[63];
+      // %101 [%row] = sub %100, %12
+      float v101_13 = 0.f;
+      if (const int i = t; i < 64) v101_13 = (s100_12 - ((float*)(basep + L20_12))[i]);
+      // %102 [%row] = exp %101
+      float v102_14 = 0.f;
+      if (const int i = t; i < 64) v102_14 = m_exp(v101_13);
+      if (const int i = t; i < 64) ((float*)(sp + L24_102))[i] = v102_14;
+      // %115 [] = exp %100
+      const float s115_15 = m_exp(s100_12);
+      if (t == 0) ((float*)(sp + L25_115))[0] = s115_15;
       bar_sync(1, 128);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
@@ -449,7 +453,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 124928; (void)sa;
+      const u32 sa = stage0 + n % 1 * 141312; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 8192; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
@@ -463,9 +467,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %22 [%row, V] = contract[K] %21, %6
       float f22_7[32];
       mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
-      // %84 [%row, V] = contract[K] %83, %6
-      float f84_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f84_9, a1_2, (sa + L16_83)); mma_commit();
+      // %92 [%row, V] = contract[K] %91, %6
+      float f92_9[32];
+      mma_open(); mma<64, 4, 64, false, true>(f92_9, a1_2, (sa + L18_91)); mma_commit();
       // %7 [K, V] = sub %1, %6
       float f7_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_10[i] = (f1_1[i] - f6_3[i]);
@@ -476,28 +480,28 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %23 [%row, V] = contract[K] %21, %7
       // %24 [%row, V] = add %22, %23
       mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_11, (sa + L5_21)); mma_commit();
-      // %85 [%row, V] = contract[K] %83, %7
-      // %86 [%row, V] = add %84, %85
-      mma_open(); mma<64, 4, 64, false, false>(f84_9, a7_11, (sa + L16_83)); mma_commit();
-      // %108 [K, V] = mul %107, %1
-      const float s107_15 = ((float*)(sp + L23_107))[0];
-      float f108_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
+      // %93 [%row, V] = contract[K] %91, %7
+      // %94 [%row, V] = add %92, %93
+      mma_open(); mma<64, 4, 64, false, false>(f92_9, a7_11, (sa + L18_91)); mma_commit();
+      // %116 [K, V] = mul %115, %1
+      const float s115_15 = ((float*)(sp + L25_115))[0];
+      float f116_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f116_16[i] = (s115_15 * f1_1[i]);
       // %16 [%row, V] = mul %15, %10
       mma_wait<2>();
       mma_ready<sizeof(f8_5) / 4>(f8_5);
       float f16_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (((float*)(sp + L19_15))[frag_col(i)] * f8_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (((float*)(sp + L21_15))[frag_col(i)] * f8_5[i]);
       // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f22_7) / 4>(f22_7);
       float f27_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (((float*)(sp + L20_26))[frag_col(i)] * f22_7[i]);
-      // %89 [%row, V] = mul %88, %86
+      UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (((float*)(sp + L22_26))[frag_col(i)] * f22_7[i]);
+      // %97 [%row, V] = mul %96, %94
       mma_wait<0>();
-      mma_ready<sizeof(f84_9) / 4>(f84_9);
-      float f89_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f89_19[i] = (((float*)(sp + L21_88))[frag_col(i)] * f84_9[i]);
+      mma_ready<sizeof(f92_9) / 4>(f92_9);
+      float f97_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f97_19[i] = (((float*)(sp + L23_96))[frag_col(i)] * f92_9[i]);
       // %4 [%row, V] = mul %2, %3
       float f2_20[32];
       load_frag<4, 64, true>(f2_20, (sa + L0_2), 0);
@@ -564,88 +568,96 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %48 [%row, V] = contract[%col] %47, %43
       // %51 [%row, V] = add %50, %48
       mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L9_47)); mma_commit();
+      // %75 [%col, V] = swap %51
       // %61 [%row, V] = contract[%col] %59, %45
       // %65 [%row, V] = add %64, %61
       mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_43, (sa + L12_59)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %66 [%row, V] = add %65, %63
       mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L13_62)); mma_commit();
-      // %95 [%row, V] = mul %94, %51
+      // %87 [%col, V] = swap %66
+      // %103 [%row, V] = mul %102, %51
       mma_wait<2>();
       mma_ready<sizeof(f33_26) / 4>(f33_26);
-      float f95_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_48[i] = (((float*)(sp + L22_94))[frag_col(i)] * f33_26[i]);
-      // %96 [%row, V] = round %95
-      u32 a95_49[4][4]; pack<4>(a95_49, f95_48);
-      float f96_50[32];
-      unpack<4>(f96_50, a95_49);
-      // %98 [K, V] = contract[%row] %5, %96
-      // %100 [K, V] = add %108, %98
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a95_49, (sa + L2_5)); mma_commit();
-      // %97 [%row, V] = sub %95, %96
-      float f97_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f97_52[i] = (f95_48[i] - f96_50[i]);
-      u32 a97_53[4][4]; pack<4>(a97_53, f97_52);
-      // %99 [K, V] = contract[%row] %5, %97
-      // %109 [K, V] = add %100, %99
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a97_53, (sa + L2_5)); mma_commit();
-      // %101 [%row, V] = mul %94, %66
+      float f103_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_48[i] = (((float*)(sp + L24_102))[frag_col(i)] * f33_26[i]);
+      // %104 [%row, V] = round %103
+      u32 a103_49[4][4]; pack<4>(a103_49, f103_48);
+      float f104_50[32];
+      unpack<4>(f104_50, a103_49);
+      // %106 [K, V] = contract[%row] %5, %104
+      // %108 [K, V] = add %116, %106
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a103_49, (sa + L2_5)); mma_commit();
+      // %105 [%row, V] = sub %103, %104
+      float f105_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f105_52[i] = (f103_48[i] - f104_50[i]);
+      u32 a105_53[4][4]; pack<4>(a105_53, f105_52);
+      // %107 [K, V] = contract[%row] %5, %105
+      // %117 [K, V] = add %108, %107
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a105_53, (sa + L2_5)); mma_commit();
+      // %109 [%row, V] = mul %102, %66
       mma_wait<2>();
       mma_ready<sizeof(f53_28) / 4>(f53_28);
-      float f101_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_55[i] = (((float*)(sp + L22_94))[frag_col(i)] * f53_28[i]);
-      // %102 [%row, V] = round %101
-      u32 a101_56[4][4]; pack<4>(a101_56, f101_55);
-      float f102_57[32];
-      unpack<4>(f102_57, a101_56);
-      // %104 [K, V] = contract[%row] %21, %102
-      // %106 [K, V] = add %109, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_56, (sa + L5_21)); mma_commit();
-      // %103 [%row, V] = sub %101, %102
-      float f103_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_59[i] = (f101_55[i] - f102_57[i]);
-      u32 a103_60[4][4]; pack<4>(a103_60, f103_59);
-      // %105 [K, V] = contract[%row] %21, %103
-      // %110 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_60, (sa + L5_21)); mma_commit();
-      // %68 [%row, V] = round %51
+      float f109_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f109_55[i] = (((float*)(sp + L24_102))[frag_col(i)] * f53_28[i]);
+      // %110 [%row, V] = round %109
+      u32 a109_56[4][4]; pack<4>(a109_56, f109_55);
+      float f110_57[32];
+      unpack<4>(f110_57, a109_56);
+      // %112 [K, V] = contract[%row] %21, %110
+      // %114 [K, V] = add %117, %112
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a109_56, (sa + L5_21)); mma_commit();
+      // %111 [%row, V] = sub %109, %110
+      float f111_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f111_59[i] = (f109_55[i] - f110_57[i]);
+      u32 a111_60[4][4]; pack<4>(a111_60, f111_59);
+      // %113 [K, V] = contract[%row] %21, %111
+      // %118 [K, V] = add %114, %113
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a111_60, (sa + L5_21)); mma_commit();
+      // %69 [%row, V] = round %51
       u32 a51_62[4][4]; pack<4>(a51_62, f33_26);
-      float f68_63[32];
-      unpack<4>(f68_63, a51_62);
-      // %70 [%col, V] = swap %68
-      // %71 [%row, V] = contract[%col] %67, %70
-      // %74 [%row, V] = add %89, %71
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a51_62, (sa + L14_67)); mma_commit();
-      // %69 [%row, V] = sub %51, %68
-      float f69_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f69_65[i] = (f33_26[i] - f68_63[i]);
-      u32 a69_66[4][4]; pack<4>(a69_66, f69_65);
-      // %72 [%col, V] = swap %69
-      // %73 [%row, V] = contract[%col] %67, %72
-      // %90 [%row, V] = add %74, %73
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a69_66, (sa + L14_67)); mma_commit();
-      // %76 [%row, V] = round %66
-      u32 a66_68[4][4]; pack<4>(a66_68, f53_28);
-      float f76_69[32];
-      unpack<4>(f76_69, a66_68);
-      // %78 [%col, V] = swap %76
-      // %79 [%row, V] = contract[%col] %75, %78
-      // %82 [%row, V] = add %90, %79
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a66_68, (sa + L15_75)); mma_commit();
-      // %77 [%row, V] = sub %66, %76
-      float f77_71[32];
-      UNROLL for (int i = 0; i < 32; ++i) f77_71[i] = (f53_28[i] - f76_69[i]);
-      u32 a77_72[4][4]; pack<4>(a77_72, f77_71);
-      // %80 [%col, V] = swap %77
-      // %81 [%row, V] = contract[%col] %75, %80
-      // %91 [%row, V] = add %82, %81
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a77_72, (sa + L15_75)); mma_commit();
+      float f69_63[32];
+      unpack<4>(f69_63, a51_62);
+      // %71 [%col, V] = swap %69
+      // %72 [%row, V] = contract[%col] %67, %71
+      // %77 [%row, V] = add %97, %72
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L14_67)); mma_commit();
+      // %70 [%row, V] = sub %51, %69
+      float f70_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_65[i] = (f33_26[i] - f69_63[i]);
+      u32 a70_66[4][4]; pack<4>(a70_66, f70_65);
+      // %73 [%col, V] = swap %70
+      // %74 [%row, V] = contract[%col] %67, %73
+      // %78 [%row, V] = add %77, %74
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a70_66, (sa + L14_67)); mma_commit();
+      // %76 [%row, V] = contract[%col] %68, %75
+      // %98 [%row, V] = add %78, %76
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L15_68)); mma_commit();
+      // %81 [%row, V] = round %66
+      u32 a66_69[4][4]; pack<4>(a66_69, f53_28);
+      float f81_70[32];
+      unpack<4>(f81_70, a66_69);
+      // %83 [%col, V] = swap %81
+      // %84 [%row, V] = contract[%col] %79, %83
+      // %89 [%row, V] = add %98, %84
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L16_79)); mma_commit();
+      // %82 [%row, V] = sub %66, %81
+      float f82_72[32];
+      UNROLL for (int i = 0; i < 32; ++i) f82_72[i] = (f53_28[i] - f81_70[i]);
+      u32 a82_73[4][4]; pack<4>(a82_73, f82_72);
+      // %85 [%col, V] = swap %82
+      // %86 [%row, V] = contract[%col] %79, %85
+      // %90 [%row, V] = add %89, %86
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a82_73, (sa + L16_79)); mma_commit();
+      // %88 [%row, V] = contract[%col] %80, %87
+      // %99 [%row, V] = add %90, %88
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L17_80)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f108_16) / 4>(f108_16);
-      mma_ready<sizeof(f89_19) / 4>(f89_19);
-      // store o, %91
-      store_frag<4, 64, true>((oa + O0), f89_19, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
+      mma_ready<sizeof(f116_16) / 4>(f116_16);
+      mma_ready<sizeof(f97_19) / 4>(f97_19);
+      // store o, %99
+      store_frag<4, 64, true>((oa + O0), f97_19, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f116_16[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // store final.S, %1
@@ -965,107 +977,176 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   }
 }
 
-// The cotangent of S at every segment's end.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Reads the tokens one at a time.
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int walk_segments = sequences[6 * sequence + 5];
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    bar_sync(1, 128);
-    auto issue = [&](int n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-      const u32 to = stage0 + n % 3 * 16384; (void)to;
-      // %2 [K, K'] = load ws.S.map
-      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      // %3 [K, K'] = load ws.S.map_rest
-      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_segments > 0) issue(0);
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x_K = warp * 8;
+  const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
+  float t0[8];
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
+  float t1[8];
+  UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
+   {
     #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      bar_arrive(full + n % 3 * 8);
+    for (int n = 0; n < (walk_end - walk_first); ++n) {
+      const int token = walk_first + n;
+      // %2 [] = load g one
+      float t2[1];
+      ldn<1>(&t2[0], p_g + (i64)token * s_g.token + (i64)head * s_g.head);
+      // %3 [] = exp %2
+      float t3[1];
+      t3[0] = m_exp(t2[0]);
+      // %4 [] = expm1 %2
+      float t4[1];
+      t4[0] = m_expm1(t2[0]);
+      // %5 [] = 0.5
+      float t5[1];
+      t5[0] = 0.5f;
+      // %6 [] = 1
+      float t6[1];
+      t6[0] = 1.f;
+      // %7 [] = add %6, %4
+      float t7[1];
+      t7[0] = (t6[0] + t4[0]);
+      // %8 [] = less %5, %7
+      float t8[1];
+      t8[0] = (t5[0] < t7[0] ? 1.f : 0.f);
+      // %9 [] = mul %8, %4
+      float t9[1];
+      t9[0] = (t8[0] * t4[0]);
+      // %10 [] = sub %6, %8
+      float t10[1];
+      t10[0] = (t6[0] - t8[0]);
+      // %11 [] = mul %10, %3
+      float t11[1];
+      t11[0] = (t10[0] * t3[0]);
+      // %12 [] = add %9, %11
+      float t12[1];
+      t12[0] = (t9[0] + t11[0]);
+      // %13 [K, V] = mul %12, %1
+      float t13[8];
+      UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[0] * t1[i]);
+      // %14 [K, V] = mul %8, %1
+      float t14[8];
+      UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
+      // %15 [K, V] = add %14, %13
+      float t15[8];
+      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k1 one
+      float t16[8];
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k1 + (i64)token * s_k1.token + (i64)head * s_k1.head + (x_K + c * 8));
+      // %17 [V] = load v1 one
+      float t17[1];
+      ldn<1>(&t17[0], p_v1 + (i64)token * s_v1.token + (i64)head * s_v1.head + x_V);
+      // %18 [] = load beta1 one
+      float t18[1];
+      ldn<1>(&t18[0], p_beta1 + (i64)token * s_beta1.token + (i64)head * s_beta1.head);
+      // %19 [V] = mul %17, %18
+      float t19[1];
+      t19[0] = (t17[0] * t18[0]);
+      // %20 [] = neg %18
+      float t20[1];
+      t20[0] = (-t18[0]);
+      // %21 [K] = mul %20, %16
+      float t21[8];
+      UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t16[i]);
+      // %22 [V] = contract[K] %21, %15
+      float t22[1];
+      t22[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t22[0] = t22[0] + t21[i] * t15[i];
+      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t22[0];
+      __syncthreads();
+      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t22[0] = x; }
+      // %23 [V] = add %19, %22
+      float t23[1];
+      t23[0] = (t19[0] + t22[0]);
+      // %24 [K, V] = mul %16, %23
+      float t24[8];
+      UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t16[i] * t23[0]);
+      // %25 [K] = load k2 one
+      float t25[8];
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t25[c * 8], p_k2 + (i64)token * s_k2.token + (i64)head * s_k2.head + (x_K + c * 8));
+      // %26 [V] = load v2 one
+      float t26[1];
+      ldn<1>(&t26[0], p_v2 + (i64)token * s_v2.token + (i64)head * s_v2.head + x_V);
+      // %27 [] = load beta2 one
+      float t27[1];
+      ldn<1>(&t27[0], p_beta2 + (i64)token * s_beta2.token + (i64)head * s_beta2.head);
+      // %28 [V] = mul %26, %27
+      float t28[1];
+      t28[0] = (t26[0] * t27[0]);
+      // %29 [] = neg %27
+      float t29[1];
+      t29[0] = (-t27[0]);
+      // %30 [K] = mul %29, %25
+      float t30[8];
+      UNROLL for (int i = 0; i < 8; ++i) t30[i] = (t29[0] * t25[i]);
+      // %31 [V] = contract[K] %30, %15
+      float t31[1];
+      t31[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t31[0] = t31[0] + t30[i] * t15[i];
+      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t31[0];
+      __syncthreads();
+      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t31[0] = x; }
+      // %32 [] = contract[K] %30, %16
+      float t32[1];
+      t32[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t32[0] = t32[0] + t30[i] * t16[i];
+      (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t32[0];
+      __syncthreads();
+      { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t32[0] = x; }
+      // %33 [V] = mul %32, %23
+      float t33[1];
+      t33[0] = (t32[0] * t23[0]);
+      // %34 [V] = add %31, %33
+      float t34[1];
+      t34[0] = (t31[0] + t33[0]);
+      // %35 [V] = add %28, %34
+      float t35[1];
+      t35[0] = (t28[0] + t34[0]);
+      // %36 [K, V] = mul %25, %35
+      float t36[8];
+      UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t25[i] * t35[0]);
+      // %37 [K, V] = add %24, %36
+      float t37[8];
+      UNROLL for (int i = 0; i < 8; ++i) t37[i] = (t24[i] + t36[i]);
+      // %38 [K, V] = add %13, %37
+      float t38[8];
+      UNROLL for (int i = 0; i < 8; ++i) t38[i] = (t13[i] + t37[i]);
+      // %39 [K, V] = add %14, %38
+      float t39[8];
+      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t14[i] + t38[i]);
+      // %40 [K] = load q one
+      float t40[8];
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t40[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
+      // %41 [] = 0.125
+      float t41[1];
+      t41[0] = 0.125f;
+      // %42 [K] = mul %40, %41
+      float t42[8];
+      UNROLL for (int i = 0; i < 8; ++i) t42[i] = (t40[i] * t41[0]);
+      // %43 [V] = contract[K] %42, %39
+      float t43[1];
+      t43[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t43[0] = t43[0] + t42[i] * t39[i];
+      (sm + 1536 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t43[0];
+      __syncthreads();
+      { float x = (sm + 1536 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1536 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t43[0] = x; }
+      // store o, %43
+      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t43[0]);
+      UNROLL for (int i = 0; i < 8; ++i) t1[i] = t39[i];
     }
-    cp_wait<0>();
   }
-  else {
-    // %0 [K, V] = load d_final.S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.S.entry_cotangent, %1
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-      // %4 [K, V] = round %1
-      float f4_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [K', V] = contract[K] %2, %4
-      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-      float f6_4[32];
-      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
-      // %12 [K, V] = load ws.S.local_cotangent
-      // %7 [K', V] = contract[K] %2, %5
-      // %9 [K', V] = add %6, %7
-      mma_wait<0>();
-      mma_ready<sizeof(f6_4) / 4>(f6_4);
-      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
-      float f9_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
-      // %8 [K', V] = contract[K] %3, %4
-      // %10 [K', V] = add %9, %8
-      mma_wait<0>();
-      mma_ready<sizeof(f9_7) / 4>(f9_7);
-      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
-      float f10_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
-      // %11 [K, V] = swap[K, K'] %10
-      // %13 [K, V] = add %11, %12
-      mma_wait<0>();
-      mma_ready<sizeof(f10_9) / 4>(f10_9);
-      float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-      float f13_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-  }
+  // store final.S, %1
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }

@@ -143,9 +143,9 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
 }
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score_rest0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_score_rest0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M12 = 55296, M13 = 18432, M14 = 73728, M15 = 55296, M16 = 73728, M17 = 36864, M18 = 92160, M0_0 = 0, M1_1 = 73728, M2_14 = 81920, M7 = 8192, M8 = 18432, M19 = 18432, M20 = 0, M21 = 8192, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M3_5 = 8192, M4_6 = 16384, M5_22 = 26624, M6_33 = 90112;
+  constexpr u32 M11 = 0, M12 = 18432, M13 = 36864, M14 = 55296, M15 = 18432, M16 = 73728, M17 = 55296, M18 = 73728, M19 = 36864, M20 = 92160, M0_0 = 0, M1_1 = 73728, M2_16 = 81920, M7 = 8192, M8 = 16384, M9 = 0, M10 = 18432, M21 = 18432, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M27 = 8192, M28 = 0, M3_5 = 8192, M4_6 = 16384, M5_26 = 26624, M6_37 = 90112;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -156,29 +156,29 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked21_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
-  const float asked32_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
+  const float asked25_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
+  const float asked36_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
   // %0 [%row, K] = load q row
   tile_load<64, 1, 256>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k1 row
   tile_load<64, 1, 256>((base + M1_1), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t); cp_commit();
-  // %14 [%row, K] = load k2 row
-  tile_load<64, 1, 256>((base + M2_14), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
+  // %16 [%row, K] = load k2 row
+  tile_load<64, 1, 256>((base + M2_16), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = asked5_0;
   bar_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
-  // %21 [%row] = load beta1 row
-  // %22 [%row] = neg %21
-  float v22_3 = 0.f;
-  if (const int i = t; i < 64) v22_3 = (-asked21_1);
-  if (const int i = t; i < 64) ((float*)(basep + M5_22))[i] = v22_3;
-  // %32 [%row] = load beta2 row
-  // %33 [%row] = neg %32
-  float v33_4 = 0.f;
-  if (const int i = t; i < 64) v33_4 = (-asked32_2);
-  if (const int i = t; i < 64) ((float*)(basep + M6_33))[i] = v33_4;
+  // %25 [%row] = load beta1 row
+  // %26 [%row] = neg %25
+  float v26_3 = 0.f;
+  if (const int i = t; i < 64) v26_3 = (-asked25_1);
+  if (const int i = t; i < 64) ((float*)(basep + M5_26))[i] = v26_3;
+  // %36 [%row] = load beta2 row
+  // %37 [%row] = neg %36
+  float v37_4 = 0.f;
+  if (const int i = t; i < 64) v37_4 = (-asked36_2);
+  if (const int i = t; i < 64) ((float*)(basep + M6_37))[i] = v37_4;
   // %7 [%col] = swap %6
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
@@ -210,193 +210,213 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   // %13 [%row, %col] = mul %12, %4
   float f13_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f12_11[i] * f4_7[i]);
+  // %14 [%row, %col] = round %13
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = low(pack2(f13_12[i], 0.f));
+  // %15 [%row, %col] = sub %13, %14
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f13_12[i] - f14_13[i]);
   // store ws.S.score0_0, %13
   store_frag<2, 64, false>((base + M7), f13_12, part * 2);
   bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
-  // %15 [%col, K] = swap %14
-  // %16 [%row, %col] = contract[K] %0, %15
-  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
+  // store ws.S.score_rest0_0, %15
+  store_frag<2, 64, false>((base + M8), f15_14, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  // %17 [%col, K] = swap %16
+  // %18 [%row, %col] = contract[K] %0, %17
+  u32 a0_15[4][4]; load_as<4, 64, false>(a0_15, (base + M0_0));
   cp_wait<0>();
   team_sync(1, 256);
-  float f16_14[16];
-  mma_open(); mma<32, 4, 64, false, true>(f16_14, a0_13, (base + M2_14), part * 32); mma_commit();
-  // %17 [%row, %col] = mask %16
-  mma_wait<0>();
-  mma_ready<sizeof(f16_14) / 4>(f16_14);
-  float f17_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_14[i] : 0.f);
-  // %18 [%row, %col] = mul %12, %17
   float f18_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_16[i] = (f12_11[i] * f17_15[i]);
-  // store ws.S.score0_1, %18
-  store_frag<2, 64, false>((base + M8), f18_16, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
-  // %19 [%row, %col] = contract[K] %1, %2
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1_1));
-  float f19_18[16];
-  mma_open(); mma<32, 4, 64, false, true>(f19_18, a1_17, (base + M1_1), part * 32); mma_commit();
-  // %20 [%row, %col] = mask strict %19
+  mma_open(); mma<32, 4, 64, false, true>(f18_16, a0_15, (base + M2_16), part * 32); mma_commit();
+  // %19 [%row, %col] = mask %18
   mma_wait<0>();
-  mma_ready<sizeof(f19_18) / 4>(f19_18);
-  float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_18[i] : 0.f);
-  // %23 [%row, %col] = mul %10, %22
-  float f23_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_20[i] = (f10_10[i] * ((float*)(basep + M5_22))[frag_row(i)]);
-  // %24 [%row, %col] = mul %23, %20
-  float f24_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_21[i] = (f23_20[i] * f20_19[i]);
-  // %25 [%row, %col] = inverse fine %24
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f24_21[i];
+  mma_ready<sizeof(f18_16) / 4>(f18_16);
+  float f19_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_17[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f18_16[i] : 0.f);
+  // %20 [%row, %col] = mul %12, %19
+  float f20_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f12_11[i] * f19_17[i]);
+  // %21 [%row, %col] = round %20
+  float f21_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_19[i] = low(pack2(f20_18[i], 0.f));
+  // %22 [%row, %col] = sub %20, %21
+  float f22_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_20[i] = (f20_18[i] - f21_19[i]);
+  // store ws.S.score0_1, %20
+  store_frag<2, 64, false>((base + M9), f20_18, part * 2);
   bar_sync(1, 256);
-  if (part == 0) tri_inverse<72, true>(((float*)(basep + M9)), t, 4);
-  // %26 [%row, %col] = contract[K] %1, %15
-  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
-  float f26_23[16];
-  mma_open(); mma<32, 4, 64, false, true>(f26_23, a1_22, (base + M2_14), part * 32); mma_commit();
-  // %27 [%row, %col] = mask strict %26
+  tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
+  // store ws.S.score_rest0_1, %22
+  store_frag<2, 64, false>((base + M10), f22_20, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
+  // %23 [%row, %col] = contract[K] %1, %2
+  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M1_1));
+  float f23_22[16];
+  mma_open(); mma<32, 4, 64, false, true>(f23_22, a1_21, (base + M1_1), part * 32); mma_commit();
+  // %24 [%row, %col] = mask strict %23
   mma_wait<0>();
-  mma_ready<sizeof(f26_23) / 4>(f26_23);
+  mma_ready<sizeof(f23_22) / 4>(f23_22);
+  float f24_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_23[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f23_22[i] : 0.f);
+  // %27 [%row, %col] = mul %10, %26
   float f27_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_24[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f26_23[i] : 0.f);
-  // %28 [%row, %col] = mul %23, %27
+  UNROLL for (int i = 0; i < 16; ++i) f27_24[i] = (f10_10[i] * ((float*)(basep + M5_26))[frag_row(i)]);
+  // %28 [%row, %col] = mul %27, %24
   float f28_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_25[i] = (f23_20[i] * f27_24[i]);
-  // %29 [%row, %col] = compose fine %25, %28
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M10))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_25[i];
+  UNROLL for (int i = 0; i < 16; ++i) f28_25[i] = (f27_24[i] * f24_23[i]);
+  // %29 [%row, %col] = inverse fine %28
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_25[i];
   bar_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M11)), ((float*)(basep + M9)), ((float*)(basep + M10)), t);
-  // %30 [%row, %col] = contract[K] %14, %2
-  u32 a14_26[4][4]; load_as<4, 64, false>(a14_26, (base + M2_14));
+  if (part == 0) tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
+  // %30 [%row, %col] = contract[K] %1, %17
+  u32 a1_26[4][4]; load_as<4, 64, false>(a1_26, (base + M1_1));
   float f30_27[16];
-  mma_open(); mma<32, 4, 64, false, true>(f30_27, a14_26, (base + M1_1), part * 32); mma_commit();
-  // %31 [%row, %col] = mask %30
+  mma_open(); mma<32, 4, 64, false, true>(f30_27, a1_26, (base + M2_16), part * 32); mma_commit();
+  // %31 [%row, %col] = mask strict %30
   mma_wait<0>();
   mma_ready<sizeof(f30_27) / 4>(f30_27);
   float f31_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_28[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_27[i] : 0.f);
-  // %34 [%row, %col] = mul %10, %33
-  float f34_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_29[i] = (f10_10[i] * ((float*)(basep + M6_33))[frag_row(i)]);
-  // %35 [%row, %col] = mul %34, %31
-  float f35_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_30[i] = (f34_29[i] * f31_28[i]);
-  // %36 [%row, %col] = compose fine %35, %25
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M12))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f35_30[i];
+  UNROLL for (int i = 0; i < 16; ++i) f31_28[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f30_27[i] : 0.f);
+  // %32 [%row, %col] = mul %27, %31
+  float f32_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_29[i] = (f27_24[i] * f31_28[i]);
+  // %33 [%row, %col] = compose fine %29, %32
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M12))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f32_29[i];
   bar_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M13)), ((float*)(basep + M12)), ((float*)(basep + M9)), t);
-  // %37 [%row, %col] = contract[K] %14, %15
-  u32 a14_31[4][4]; load_as<4, 64, false>(a14_31, (base + M2_14));
-  float f37_32[16];
-  mma_open(); mma<32, 4, 64, false, true>(f37_32, a14_31, (base + M2_14), part * 32); mma_commit();
-  // %38 [%row, %col] = mask strict %37
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M13)), ((float*)(basep + M11)), ((float*)(basep + M12)), t);
+  // %34 [%row, %col] = contract[K] %16, %2
+  u32 a16_30[4][4]; load_as<4, 64, false>(a16_30, (base + M2_16));
+  float f34_31[16];
+  mma_open(); mma<32, 4, 64, false, true>(f34_31, a16_30, (base + M1_1), part * 32); mma_commit();
+  // %35 [%row, %col] = mask %34
   mma_wait<0>();
-  mma_ready<sizeof(f37_32) / 4>(f37_32);
+  mma_ready<sizeof(f34_31) / 4>(f34_31);
+  float f35_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_32[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f34_31[i] : 0.f);
+  // %38 [%row, %col] = mul %10, %37
   float f38_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_33[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f37_32[i] : 0.f);
-  // %39 [%row, %col] = mul %34, %38
+  UNROLL for (int i = 0; i < 16; ++i) f38_33[i] = (f10_10[i] * ((float*)(basep + M6_37))[frag_row(i)]);
+  // %39 [%row, %col] = mul %38, %35
   float f39_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_34[i] = (f34_29[i] * f38_33[i]);
-  // %40 [%row, %col] = compose fine %35, %29
+  UNROLL for (int i = 0; i < 16; ++i) f39_34[i] = (f38_33[i] * f35_32[i]);
+  // %40 [%row, %col] = compose fine %39, %29
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f39_34[i];
   bar_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M14)), ((float*)(basep + M12)), ((float*)(basep + M11)), t);
-  // %41 [%row, %col] = add %40, %39
-  bar_sync(1, 256);
-  float f40_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_35[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M15)), ((float*)(basep + M14)), ((float*)(basep + M11)), t);
+  // %41 [%row, %col] = contract[K] %16, %17
+  u32 a16_35[4][4]; load_as<4, 64, false>(a16_35, (base + M2_16));
   float f41_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_36[i] = (f40_35[i] + f39_34[i]);
-  // %42 [%row, %col] = inverse fine %41
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M15))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f41_36[i];
+  mma_open(); mma<32, 4, 64, false, true>(f41_36, a16_35, (base + M2_16), part * 32); mma_commit();
+  // %42 [%row, %col] = mask strict %41
+  mma_wait<0>();
+  mma_ready<sizeof(f41_36) / 4>(f41_36);
+  float f42_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f42_37[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f41_36[i] : 0.f);
+  // %43 [%row, %col] = mul %38, %42
+  float f43_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_38[i] = (f38_33[i] * f42_37[i]);
+  // %44 [%row, %col] = compose fine %39, %33
   bar_sync(1, 256);
-  if (part == 0) tri_inverse<72, true>(((float*)(basep + M15)), t, 4);
-  // %43 [%row, %col] = compose fine %29, %42
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M14)), ((float*)(basep + M13)), t);
+  // %45 [%row, %col] = add %44, %43
   bar_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M11)), ((float*)(basep + M15)), t);
-  // %44 [%row, %col] = compose fine %42, %36
+  float f44_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_39[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f45_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_40[i] = (f44_39[i] + f43_38[i]);
+  // %46 [%row, %col] = inverse fine %45
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f45_40[i];
   bar_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M17)), ((float*)(basep + M15)), ((float*)(basep + M13)), t);
-  // %45 [%row, %col] = compose fine %43, %36
+  if (part == 0) tri_inverse<72, true>(((float*)(basep + M17)), t, 4);
+  // %47 [%row, %col] = compose fine %33, %46
   bar_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M18)), ((float*)(basep + M16)), ((float*)(basep + M13)), t);
-  // %46 [%row, %col] = add %45, %25
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M18)), ((float*)(basep + M13)), ((float*)(basep + M17)), t);
+  // %48 [%row, %col] = compose fine %46, %40
   bar_sync(1, 256);
-  float f45_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_37[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f25_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_38[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f46_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_39[i] = (f45_37[i] + f25_38[i]);
-  // %47 [%row, %col] = round %46
-  float f47_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_40[i] = low(pack2(f46_39[i], 0.f));
-  // %48 [%row, %col] = sub %46, %47
-  float f48_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_41[i] = (f46_39[i] - f47_40[i]);
-  // store ws.S.solve0_0, %46
-  store_frag<2, 64, false>((base + M19), f46_39, part * 2);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M19)), ((float*)(basep + M17)), ((float*)(basep + M15)), t);
+  // %49 [%row, %col] = compose fine %47, %40
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M19), t);
-  // store ws.S.rest0_0, %48
-  store_frag<2, 64, false>((base + M20), f48_41, part * 2);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M20)), ((float*)(basep + M18)), ((float*)(basep + M15)), t);
+  // %50 [%row, %col] = add %49, %29
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M20), t);
-  // %49 [%row, %col] = round %43
-  float f43_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_42[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f49_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_43[i] = low(pack2(f43_42[i], 0.f));
-  // %50 [%row, %col] = sub %43, %49
-  float f50_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_44[i] = (f43_42[i] - f49_43[i]);
-  // store ws.S.solve0_1, %43
-  store_frag<2, 64, false>((base + M21), f43_42, part * 2);
+  float f49_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_41[i] = ((float*)(basep + M20))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f29_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_42[i] = ((float*)(basep + M11))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f50_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_43[i] = (f49_41[i] + f29_42[i]);
+  // %51 [%row, %col] = round %50
+  float f51_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_44[i] = low(pack2(f50_43[i], 0.f));
+  // %52 [%row, %col] = sub %50, %51
+  float f52_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_45[i] = (f50_43[i] - f51_44[i]);
+  // store ws.S.solve0_0, %50
+  store_frag<2, 64, false>((base + M21), f50_43, part * 2);
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M21), t);
-  // store ws.S.rest0_1, %50
-  store_frag<2, 64, false>((base + M22), f50_44, part * 2);
+  tile_store<64, 1, 256>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M21), t);
+  // store ws.S.rest0_0, %52
+  store_frag<2, 64, false>((base + M22), f52_45, part * 2);
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
-  // %51 [%row, %col] = round %44
-  float f44_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_45[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f51_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_46[i] = low(pack2(f44_45[i], 0.f));
-  // %52 [%row, %col] = sub %44, %51
-  float f52_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_47[i] = (f44_45[i] - f51_46[i]);
-  // store ws.S.solve1_0, %44
-  store_frag<2, 64, false>((base + M23), f44_45, part * 2);
+  tile_store<64, 1, 256>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
+  // %53 [%row, %col] = round %47
+  float f47_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f53_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_47[i] = low(pack2(f47_46[i], 0.f));
+  // %54 [%row, %col] = sub %47, %53
+  float f54_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_48[i] = (f47_46[i] - f53_47[i]);
+  // store ws.S.solve0_1, %47
+  store_frag<2, 64, false>((base + M23), f47_46, part * 2);
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
-  // store ws.S.rest1_0, %52
-  store_frag<2, 64, false>((base + M24), f52_47, part * 2);
+  tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
+  // store ws.S.rest0_1, %54
+  store_frag<2, 64, false>((base + M24), f54_48, part * 2);
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
-  // %53 [%row, %col] = round %42
-  float f42_48[16];
-  UNROLL for (int i = 0; i < 16; ++i) f42_48[i] = ((float*)(basep + M15))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f53_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_49[i] = low(pack2(f42_48[i], 0.f));
-  // %54 [%row, %col] = sub %42, %53
-  float f54_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_50[i] = (f42_48[i] - f53_49[i]);
-  // store ws.S.solve1_1, %42
-  store_frag<2, 64, false>((base + M25), f42_48, part * 2);
+  tile_store<64, 1, 256>(p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
+  // %55 [%row, %col] = round %48
+  float f48_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_49[i] = ((float*)(basep + M19))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f55_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_50[i] = low(pack2(f48_49[i], 0.f));
+  // %56 [%row, %col] = sub %48, %55
+  float f56_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_51[i] = (f48_49[i] - f55_50[i]);
+  // store ws.S.solve1_0, %48
+  store_frag<2, 64, false>((base + M25), f48_49, part * 2);
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M25), t);
-  // store ws.S.rest1_1, %54
-  store_frag<2, 64, false>((base + M26), f54_50, part * 2);
+  tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M25), t);
+  // store ws.S.rest1_0, %56
+  store_frag<2, 64, false>((base + M26), f56_51, part * 2);
   bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M26), t);
+  tile_store<64, 1, 256>(p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M26), t);
+  // %57 [%row, %col] = round %46
+  float f46_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_52[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f57_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_53[i] = low(pack2(f46_52[i], 0.f));
+  // %58 [%row, %col] = sub %46, %57
+  float f58_54[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_54[i] = (f46_52[i] - f57_53[i]);
+  // store ws.S.solve1_1, %46
+  store_frag<2, 64, false>((base + M27), f46_52, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M27), t);
+  // store ws.S.rest1_1, %58
+  store_frag<2, 64, false>((base + M28), f58_54, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M28), t);
 }
 
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_o, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_score_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L14_67 = 98304, L15_75 = 106496, L16_83 = 114688, L1_3 = 122880, L4_19 = 123136, L19_15 = 123392, L20_26 = 123648, L21_88 = 123904, L22_94 = 124160, L23_107 = 124416, L17_11 = 0, L18_12 = 256;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_16 = 24576, L4_24 = 32768, L5_29 = 40960, L6_30 = 49152, L7_37 = 57344, L8_45 = 65536, L9_50 = 73728, L10_58 = 81920, L11_64 = 90112, L12_68 = 98304, L13_73 = 106496, L14_77 = 114688, L15_87 = 122880, L18_13 = 131072, L19_85 = 131328, L20_91 = 131584, L21_100 = 131840, L22_107 = 132096, L16_9 = 0, L17_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -405,12 +425,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 9216, full = base + 133888, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 133376, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -418,724 +438,357 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    float r3_0[1];
-    float r11_2[1];
-    float r19_4[1];
+    float r9_0[1];
+    float r89_2[1];
+    float r98_4[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %89 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r89_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %98 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r98_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
     };
     auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 124928; (void)to;
-      // %2 [%row, V] = load v1 row
-      // %5 [%row, K] = load k1 row
-      // %18 [%row, V] = load v2 row
-      // %21 [%row, K] = load k2 row
-      // %29 [%row, %col] = load ws.S.solve0_0
-      // %36 [%row, %col] = load ws.S.rest0_0
-      // %40 [%row, %col] = load ws.S.solve0_1
-      // %47 [%row, %col] = load ws.S.rest0_1
-      // %52 [%row, %col] = load ws.S.solve1_0
-      // %55 [%row, %col] = load ws.S.rest1_0
-      // %59 [%row, %col] = load ws.S.solve1_1
-      // %62 [%row, %col] = load ws.S.rest1_1
-      // %67 [%row, %col] = load ws.S.score0_0
-      // %75 [%row, %col] = load ws.S.score0_1
-      // %83 [%row, K] = load q row
+      const u32 to = stage0 + n % 1 * 133120; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load k1 row
+      // %15 [%row, %col] = load ws.S.score0_0
+      // %16 [%row, %col] = load ws.S.score_rest0_0
+      // %24 [%row, K] = load k2 row
+      // %29 [%row, %col] = load ws.S.score0_1
+      // %30 [%row, %col] = load ws.S.score_rest0_1
+      // %37 [%row, %col] = load ws.S.solve0_0
+      // %45 [%row, %col] = load ws.S.rest0_0
+      // %50 [%row, %col] = load ws.S.solve1_0
+      // %58 [%row, %col] = load ws.S.rest1_0
+      // %64 [%row, %col] = load ws.S.solve0_1
+      // %68 [%row, %col] = load ws.S.rest0_1
+      // %73 [%row, %col] = load ws.S.solve1_1
+      // %77 [%row, %col] = load ws.S.rest1_1
+      // %87 [%row, K] = load q row
       if (t == 96) {
         const u32 bar = landed + n % 1 * 8;
-        bar_expect(bar, 122880);
-        tile_bulk<64, 1>(to + L0_2, m_v1, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_5, m_k1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_18, m_v2, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L5_21, m_k2, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L6_29, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L7_36, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L8_40, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L9_47, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L10_52, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L11_55, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L12_59, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L13_62, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L14_67, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L15_75, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L16_83, m_q, 0, head, first, bar);
+        bar_expect(bar, 131072);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_15, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_29, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_30, m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7_37, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8_45, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9_50, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10_58, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11_64, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12_68, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13_73, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14_77, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L15_87, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      tile_prefetch<1>(m_v1, v0, head, first);
+      tile_prefetch<1>(m_d_o, v0, head, first);
       tile_prefetch<1>(m_k1, 0, head, first);
-      tile_prefetch<1>(m_v2, v0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 1 * 8192; (void)oa;
-      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
-      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 96) bulk_commit();
-    };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 124928; (void)sa;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v3_1 = r3_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
-      const float v11_3 = r11_2[0];
-      const float v19_5 = r19_4[0];
-      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
+      const float v9_1 = r9_0[0];
+      const float v89_3 = r89_2[0];
+      const float v98_5 = r98_4[0];
       if (n + 1 < walk_chunks) ask(n + 1);
-      // %12 [%row] = cumsum %11
-      if (const int i = t; i < 64) ((float*)(basep + L17_11))[i] = v11_3;
+      // %10 [%row] = cumsum %9
+      if (const int i = t; i < 64) ((float*)(basep + L16_9))[i] = v9_1;
       bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L18_12)), ((float*)(basep + L17_11)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L16_9)), false, false);
+      // %11 [] = pick last %10
+      bar_sync(1, 128);
+      const float s11_6 = ((float*)(basep + L17_10))[63];
+      // %12 [%row] = sub %11, %10
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L17_10))[i]);
       // %13 [%row] = exp %12
-      bar_sync(1, 128);
-      float v13_6 = 0.f;
-      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L18_12))[i]);
-      // %14 [%row] = neg %3
-      float v14_7 = 0.f;
-      if (const int i = t; i < 64) v14_7 = (-v3_1);
-      // %15 [%row] = mul %13, %14
-      float v15_8 = 0.f;
-      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
-      if (const int i = t; i < 64) ((float*)(sp + L19_15))[i] = v15_8;
-      // %25 [%row] = neg %19
-      float v25_9 = 0.f;
-      if (const int i = t; i < 64) v25_9 = (-v19_5);
-      // %26 [%row] = mul %13, %25
-      float v26_10 = 0.f;
-      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
-      if (const int i = t; i < 64) ((float*)(sp + L20_26))[i] = v26_10;
-      // %87 [] = 0.125
-      // %88 [%row] = mul %13, %87
-      float v88_11 = 0.f;
-      if (const int i = t; i < 64) v88_11 = (v13_6 * 0.125f);
-      if (const int i = t; i < 64) ((float*)(sp + L21_88))[i] = v88_11;
-      // %92 [] = pick last %12
-      const float s92_12 = ((float*)(basep + L18_12))[63];
-      // %93 [%row] = sub %92, %12
-      float v93_13 = 0.f;
-      if (const int i = t; i < 64) v93_13 = (s92_12 - ((float*)(basep + L18_12))[i]);
-      // %94 [%row] = exp %93
-      float v94_14 = 0.f;
-      if (const int i = t; i < 64) v94_14 = m_exp(v93_13);
-      if (const int i = t; i < 64) ((float*)(sp + L22_94))[i] = v94_14;
-      // %107 [] = exp %92
-      const float s107_15 = m_exp(s92_12);
-      if (t == 0) ((float*)(sp + L23_107))[0] = s107_15;
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L18_13))[i] = v13_8;
+      // %17 [%col, %row] = swap %15
+      // %20 [%col, %row] = swap %16
+      // %31 [%col, %row] = swap %29
+      // %33 [%col, %row] = swap %30
+      // %40 [%col, %row] = swap %37
+      // %46 [%col, %row] = swap %45
+      // %53 [%col, %row] = swap %50
+      // %59 [%col, %row] = swap %58
+      // %65 [%col, %row] = swap %64
+      // %69 [%col, %row] = swap %68
+      // %74 [%col, %row] = swap %73
+      // %78 [%col, %row] = swap %77
+      // %83 [%row] = exp %10
+      float v83_9 = 0.f;
+      if (const int i = t; i < 64) v83_9 = m_exp(((float*)(basep + L17_10))[i]);
+      // %84 [] = 0.125
+      // %85 [%row] = mul %83, %84
+      float v85_10 = 0.f;
+      if (const int i = t; i < 64) v85_10 = (v83_9 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L19_85))[i] = v85_10;
+      // %90 [%row] = neg %89
+      float v90_11 = 0.f;
+      if (const int i = t; i < 64) v90_11 = (-v89_3);
+      // %91 [%row] = mul %83, %90
+      float v91_12 = 0.f;
+      if (const int i = t; i < 64) v91_12 = (v83_9 * v90_11);
+      if (const int i = t; i < 64) ((float*)(sp + L20_91))[i] = v91_12;
+      // %99 [%row] = neg %98
+      float v99_13 = 0.f;
+      if (const int i = t; i < 64) v99_13 = (-v98_5);
+      // %100 [%row] = mul %83, %99
+      float v100_14 = 0.f;
+      if (const int i = t; i < 64) v100_14 = (v83_9 * v99_13);
+      if (const int i = t; i < 64) ((float*)(sp + L21_100))[i] = v100_14;
+      // %107 [] = exp %11
+      const float s107_15 = m_exp(s11_6);
+      if (t == 0) ((float*)(sp + L22_107))[0] = s107_15;
       bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 1 * 8, (n / 1) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L3_18), length, t);
-        tile_clear<64, 1>((sa + L5_21), length, t);
-        tile_clear<64, 1>((sa + L16_83), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        tile_clear<64, 1>((sa + L15_87), length, t);
         proxy_fence();
       }
-      if (t == 96) bulk_wait<0>();
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
       if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 1) drain(n + 1 - 1);
       if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
-    if (t == 96) bulk_wait<0>();
   }
   else {
-    // %0 [K, V] = load ws.S.entry, whole S
+    // %0 [K, V] = zeros
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 124928; (void)sa;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 8192; (void)oa;
+      const u32 oa = out0 + n % 1 * 0; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-      // %6 [K, V] = round %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f6_3[32];
-      unpack<4>(f6_3, a1_2);
-      // %8 [%row, V] = contract[K] %5, %6
-      float f8_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
-      // %22 [%row, V] = contract[K] %21, %6
-      float f22_7[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
-      // %84 [%row, V] = contract[K] %83, %6
-      float f84_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f84_9, a1_2, (sa + L16_83)); mma_commit();
-      // %7 [K, V] = sub %1, %6
-      float f7_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_10[i] = (f1_1[i] - f6_3[i]);
-      u32 a7_11[4][4]; pack<4>(a7_11, f7_10);
-      // %9 [%row, V] = contract[K] %5, %7
-      // %10 [%row, V] = add %8, %9
-      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_11, (sa + L2_5)); mma_commit();
-      // %23 [%row, V] = contract[K] %21, %7
-      // %24 [%row, V] = add %22, %23
-      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_11, (sa + L5_21)); mma_commit();
-      // %85 [%row, V] = contract[K] %83, %7
-      // %86 [%row, V] = add %84, %85
-      mma_open(); mma<64, 4, 64, false, false>(f84_9, a7_11, (sa + L16_83)); mma_commit();
+      // %18 [%col, V] = swap %2
+      // %19 [%row, V] = contract[%col] %17, %18
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f19_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
+      // %21 [%row, V] = contract[%col] %20, %18
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
+      float f21_5[32];
+      mma_open(); mma<64, 4, 64, true, true>(f21_5, a2_4, (sa + L3_16)); mma_commit();
+      // %32 [%row, V] = contract[%col] %31, %18
+      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0_2));
+      float f32_7[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_7, a2_6, (sa + L5_29)); mma_commit();
+      // %34 [%row, V] = contract[%col] %33, %18
+      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0_2));
+      float f34_9[32];
+      mma_open(); mma<64, 4, 64, true, true>(f34_9, a2_8, (sa + L6_30)); mma_commit();
+      // %4 [K, V] = round %1
+      u32 a1_10[4][4]; pack<4>(a1_10, f1_1);
+      float f4_11[32];
+      unpack<4>(f4_11, a1_10);
+      // %6 [%row, V] = contract[K] %3, %4
+      float f6_13[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_13, a1_10, (sa + L1_3)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_14[i] = (f1_1[i] - f4_11[i]);
+      u32 a5_15[4][4]; pack<4>(a5_15, f5_14);
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_open(); mma<64, 4, 64, false, false>(f6_13, a5_15, (sa + L1_3)); mma_commit();
       // %108 [K, V] = mul %107, %1
-      const float s107_15 = ((float*)(sp + L23_107))[0];
-      float f108_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
-      // %16 [%row, V] = mul %15, %10
-      mma_wait<2>();
-      mma_ready<sizeof(f8_5) / 4>(f8_5);
-      float f16_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (((float*)(sp + L19_15))[frag_col(i)] * f8_5[i]);
-      // %27 [%row, V] = mul %26, %24
-      mma_wait<1>();
-      mma_ready<sizeof(f22_7) / 4>(f22_7);
-      float f27_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (((float*)(sp + L20_26))[frag_col(i)] * f22_7[i]);
-      // %89 [%row, V] = mul %88, %86
+      const float s107_17 = ((float*)(sp + L22_107))[0];
+      float f108_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_18[i] = (s107_17 * f1_1[i]);
+      // %14 [%row, V] = mul %13, %8
       mma_wait<0>();
-      mma_ready<sizeof(f84_9) / 4>(f84_9);
-      float f89_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f89_19[i] = (((float*)(sp + L21_88))[frag_col(i)] * f84_9[i]);
-      // %4 [%row, V] = mul %2, %3
-      float f2_20[32];
-      load_frag<4, 64, true>(f2_20, (sa + L0_2), 0);
-      float f4_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_21[i] = (f2_20[i] * ((float*)(sp + L1_3))[frag_col(i)]);
-      // %17 [%row, V] = add %16, %4
-      float f17_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_22[i] = (f16_17[i] + f4_21[i]);
-      // %30 [%row, V] = round %17
-      u32 a17_23[4][4]; pack<4>(a17_23, f17_22);
-      float f30_24[32];
-      unpack<4>(f30_24, a17_23);
-      // %32 [%col, V] = swap %30
-      // %33 [%row, V] = contract[%col] %29, %32
-      float f33_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_26, a17_23, (sa + L6_29)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_23, (sa + L10_52)); mma_commit();
-      // %31 [%row, V] = sub %17, %30
-      float f31_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_22[i] - f30_24[i]);
-      u32 a31_30[4][4]; pack<4>(a31_30, f31_29);
-      // %34 [%col, V] = swap %31
-      // %35 [%row, V] = contract[%col] %29, %34
-      // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a31_30, (sa + L6_29)); mma_commit();
-      // %37 [%row, V] = contract[%col] %36, %32
-      // %39 [%row, V] = add %38, %37
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a17_23, (sa + L7_36)); mma_commit();
-      // %54 [%row, V] = contract[%col] %52, %34
-      // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_30, (sa + L10_52)); mma_commit();
-      // %56 [%row, V] = contract[%col] %55, %32
-      // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_23, (sa + L11_55)); mma_commit();
-      // %20 [%row, V] = mul %18, %19
-      float f18_35[32];
-      load_frag<4, 64, true>(f18_35, (sa + L3_18), 0);
-      float f20_36[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_36[i] = (f18_35[i] * ((float*)(sp + L4_19))[frag_col(i)]);
-      // %28 [%row, V] = add %27, %20
-      float f28_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_37[i] = (f27_18[i] + f20_36[i]);
-      // %41 [%row, V] = round %28
-      u32 a28_38[4][4]; pack<4>(a28_38, f28_37);
-      float f41_39[32];
-      unpack<4>(f41_39, a28_38);
-      // %43 [%col, V] = swap %41
+      mma_ready<sizeof(f19_3) / 4>(f19_3);
+      mma_ready<sizeof(f21_5) / 4>(f21_5);
+      mma_ready<sizeof(f32_7) / 4>(f32_7);
+      mma_ready<sizeof(f34_9) / 4>(f34_9);
+      mma_ready<sizeof(f6_13) / 4>(f6_13);
+      float f14_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_19[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_13[i]);
+      // %22 [%row, V] = add %14, %19
+      float f22_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f14_19[i] + f19_3[i]);
+      // %25 [%row, V] = contract[K] %24, %4
+      float f25_22[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_22, a1_10, (sa + L4_24)); mma_commit();
+      // %26 [%row, V] = contract[K] %24, %5
+      // %27 [%row, V] = add %25, %26
+      mma_open(); mma<64, 4, 64, false, false>(f25_22, a5_15, (sa + L4_24)); mma_commit();
+      // %23 [%row, V] = add %22, %21
+      float f23_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_20[i] + f21_5[i]);
+      // %28 [%row, V] = mul %13, %27
+      mma_wait<0>();
+      mma_ready<sizeof(f25_22) / 4>(f25_22);
+      float f28_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_25[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_22[i]);
+      // %35 [%row, V] = add %28, %32
+      float f35_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f28_25[i] + f32_7[i]);
+      // %36 [%row, V] = add %35, %34
+      float f36_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f35_26[i] + f34_9[i]);
+      // %38 [%row, V] = round %23
+      u32 a23_28[4][4]; pack<4>(a23_28, f23_24);
+      float f38_29[32];
+      unpack<4>(f38_29, a23_28);
+      // %41 [%col, V] = swap %38
+      // %42 [%row, V] = contract[%col] %40, %41
+      float f42_31[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_31, a23_28, (sa + L7_37)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_28, (sa + L11_64)); mma_commit();
+      // %39 [%row, V] = sub %23, %38
+      float f39_34[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_34[i] = (f23_24[i] - f38_29[i]);
+      u32 a39_35[4][4]; pack<4>(a39_35, f39_34);
+      // %43 [%col, V] = swap %39
       // %44 [%row, V] = contract[%col] %40, %43
-      // %49 [%row, V] = add %39, %44
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L8_40)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %43
-      // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L12_59)); mma_commit();
-      // %42 [%row, V] = sub %28, %41
-      float f42_42[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_42[i] = (f28_37[i] - f41_39[i]);
-      u32 a42_43[4][4]; pack<4>(a42_43, f42_42);
-      // %45 [%col, V] = swap %42
-      // %46 [%row, V] = contract[%col] %40, %45
-      // %50 [%row, V] = add %49, %46
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a42_43, (sa + L8_40)); mma_commit();
-      // %48 [%row, V] = contract[%col] %47, %43
-      // %51 [%row, V] = add %50, %48
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L9_47)); mma_commit();
-      // %61 [%row, V] = contract[%col] %59, %45
-      // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_43, (sa + L12_59)); mma_commit();
-      // %63 [%row, V] = contract[%col] %62, %43
-      // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L13_62)); mma_commit();
-      // %95 [%row, V] = mul %94, %51
+      // %48 [%row, V] = add %42, %44
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a39_35, (sa + L7_37)); mma_commit();
+      // %47 [%row, V] = contract[%col] %46, %41
+      // %49 [%row, V] = add %48, %47
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a23_28, (sa + L8_45)); mma_commit();
+      // %67 [%row, V] = contract[%col] %65, %43
+      // %71 [%row, V] = add %66, %67
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_35, (sa + L11_64)); mma_commit();
+      // %70 [%row, V] = contract[%col] %69, %41
+      // %72 [%row, V] = add %71, %70
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_28, (sa + L12_68)); mma_commit();
+      // %51 [%row, V] = round %36
+      u32 a36_40[4][4]; pack<4>(a36_40, f36_27);
+      float f51_41[32];
+      unpack<4>(f51_41, a36_40);
+      // %54 [%col, V] = swap %51
+      // %55 [%row, V] = contract[%col] %53, %54
+      // %61 [%row, V] = add %49, %55
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L9_50)); mma_commit();
+      // %75 [%row, V] = contract[%col] %74, %54
+      // %80 [%row, V] = add %72, %75
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L13_73)); mma_commit();
+      // %52 [%row, V] = sub %36, %51
+      float f52_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_44[i] = (f36_27[i] - f51_41[i]);
+      u32 a52_45[4][4]; pack<4>(a52_45, f52_44);
+      // %56 [%col, V] = swap %52
+      // %57 [%row, V] = contract[%col] %53, %56
+      // %62 [%row, V] = add %61, %57
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a52_45, (sa + L9_50)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %54
+      // %63 [%row, V] = add %62, %60
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L10_58)); mma_commit();
+      // %76 [%row, V] = contract[%col] %74, %56
+      // %81 [%row, V] = add %80, %76
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_45, (sa + L13_73)); mma_commit();
+      // %79 [%row, V] = contract[%col] %78, %54
+      // %82 [%row, V] = add %81, %79
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L14_77)); mma_commit();
+      // %92 [%row, V] = mul %91, %63
       mma_wait<2>();
-      mma_ready<sizeof(f33_26) / 4>(f33_26);
-      float f95_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_48[i] = (((float*)(sp + L22_94))[frag_col(i)] * f33_26[i]);
-      // %96 [%row, V] = round %95
-      u32 a95_49[4][4]; pack<4>(a95_49, f95_48);
-      float f96_50[32];
-      unpack<4>(f96_50, a95_49);
-      // %98 [K, V] = contract[%row] %5, %96
-      // %100 [K, V] = add %108, %98
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a95_49, (sa + L2_5)); mma_commit();
-      // %97 [%row, V] = sub %95, %96
-      float f97_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f97_52[i] = (f95_48[i] - f96_50[i]);
-      u32 a97_53[4][4]; pack<4>(a97_53, f97_52);
-      // %99 [K, V] = contract[%row] %5, %97
-      // %109 [K, V] = add %100, %99
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a97_53, (sa + L2_5)); mma_commit();
-      // %101 [%row, V] = mul %94, %66
-      mma_wait<2>();
-      mma_ready<sizeof(f53_28) / 4>(f53_28);
-      float f101_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_55[i] = (((float*)(sp + L22_94))[frag_col(i)] * f53_28[i]);
+      mma_ready<sizeof(f42_31) / 4>(f42_31);
+      float f92_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_50[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_31[i]);
+      // %101 [%row, V] = mul %100, %82
+      mma_wait<0>();
+      mma_ready<sizeof(f66_33) / 4>(f66_33);
+      float f101_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_51[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      // %86 [%row, V] = mul %85, %2
+      float f2_52[32];
+      load_frag<4, 64, true>(f2_52, (sa + L0_2), 0);
+      float f86_53[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_53[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_52[i]);
+      u32 a86_54[4][4]; pack<4>(a86_54, f86_53);
+      // %88 [K, V] = contract[%row] %87, %86
+      // %109 [K, V] = add %108, %88
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a86_54, (sa + L15_87)); mma_commit();
+      // %93 [%row, V] = round %92
+      u32 a92_56[4][4]; pack<4>(a92_56, f92_50);
+      float f93_57[32];
+      unpack<4>(f93_57, a92_56);
+      // %95 [K, V] = contract[%row] %3, %93
+      // %97 [K, V] = add %109, %95
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a92_56, (sa + L1_3)); mma_commit();
+      // %94 [%row, V] = sub %92, %93
+      float f94_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_59[i] = (f92_50[i] - f93_57[i]);
+      u32 a94_60[4][4]; pack<4>(a94_60, f94_59);
+      // %96 [K, V] = contract[%row] %3, %94
+      // %110 [K, V] = add %97, %96
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a94_60, (sa + L1_3)); mma_commit();
       // %102 [%row, V] = round %101
-      u32 a101_56[4][4]; pack<4>(a101_56, f101_55);
-      float f102_57[32];
-      unpack<4>(f102_57, a101_56);
-      // %104 [K, V] = contract[%row] %21, %102
-      // %106 [K, V] = add %109, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_56, (sa + L5_21)); mma_commit();
+      u32 a101_62[4][4]; pack<4>(a101_62, f101_51);
+      float f102_63[32];
+      unpack<4>(f102_63, a101_62);
+      // %104 [K, V] = contract[%row] %24, %102
+      // %106 [K, V] = add %110, %104
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a101_62, (sa + L4_24)); mma_commit();
       // %103 [%row, V] = sub %101, %102
-      float f103_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_59[i] = (f101_55[i] - f102_57[i]);
-      u32 a103_60[4][4]; pack<4>(a103_60, f103_59);
-      // %105 [K, V] = contract[%row] %21, %103
-      // %110 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_60, (sa + L5_21)); mma_commit();
-      // %68 [%row, V] = round %51
-      u32 a51_62[4][4]; pack<4>(a51_62, f33_26);
-      float f68_63[32];
-      unpack<4>(f68_63, a51_62);
-      // %70 [%col, V] = swap %68
-      // %71 [%row, V] = contract[%col] %67, %70
-      // %74 [%row, V] = add %89, %71
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a51_62, (sa + L14_67)); mma_commit();
-      // %69 [%row, V] = sub %51, %68
-      float f69_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f69_65[i] = (f33_26[i] - f68_63[i]);
-      u32 a69_66[4][4]; pack<4>(a69_66, f69_65);
-      // %72 [%col, V] = swap %69
-      // %73 [%row, V] = contract[%col] %67, %72
-      // %90 [%row, V] = add %74, %73
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a69_66, (sa + L14_67)); mma_commit();
-      // %76 [%row, V] = round %66
-      u32 a66_68[4][4]; pack<4>(a66_68, f53_28);
-      float f76_69[32];
-      unpack<4>(f76_69, a66_68);
-      // %78 [%col, V] = swap %76
-      // %79 [%row, V] = contract[%col] %75, %78
-      // %82 [%row, V] = add %90, %79
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a66_68, (sa + L15_75)); mma_commit();
-      // %77 [%row, V] = sub %66, %76
-      float f77_71[32];
-      UNROLL for (int i = 0; i < 32; ++i) f77_71[i] = (f53_28[i] - f76_69[i]);
-      u32 a77_72[4][4]; pack<4>(a77_72, f77_71);
-      // %80 [%col, V] = swap %77
-      // %81 [%row, V] = contract[%col] %75, %80
-      // %91 [%row, V] = add %82, %81
-      mma_open(); mma<64, 4, 64, false, false>(f89_19, a77_72, (sa + L15_75)); mma_commit();
+      float f103_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_65[i] = (f101_51[i] - f102_63[i]);
+      u32 a103_66[4][4]; pack<4>(a103_66, f103_65);
+      // %105 [K, V] = contract[%row] %24, %103
+      // %111 [K, V] = add %106, %105
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a103_66, (sa + L4_24)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f108_16) / 4>(f108_16);
-      mma_ready<sizeof(f89_19) / 4>(f89_19);
-      // store o, %91
-      store_frag<4, 64, true>((oa + O0), f89_19, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
-      proxy_fence();
+      mma_ready<sizeof(f108_18) / 4>(f108_18);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_18[i];
       bar_arrive(empty + n % 1 * 8);
     }
-    // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const __grid_constant__ TensorMap m_ws_S_written1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_69 = 99328, L19_82 = 99584, L14_11 = 0, L15_12 = 256;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 125440, empty = full + 8, landed = empty + 8;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r3_0[1];
-    float r11_2[1];
-    float r19_4[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 100352; (void)to;
-      // %2 [%row, V] = load v1 row
-      // %5 [%row, K] = load k1 row
-      // %18 [%row, V] = load v2 row
-      // %21 [%row, K] = load k2 row
-      // %29 [%row, %col] = load ws.S.solve0_0
-      // %36 [%row, %col] = load ws.S.rest0_0
-      // %40 [%row, %col] = load ws.S.solve0_1
-      // %47 [%row, %col] = load ws.S.rest0_1
-      // %52 [%row, %col] = load ws.S.solve1_0
-      // %55 [%row, %col] = load ws.S.rest1_0
-      // %59 [%row, %col] = load ws.S.solve1_1
-      // %62 [%row, %col] = load ws.S.rest1_1
-      if (t == 96) {
-        const u32 bar = landed + n % 1 * 8;
-        bar_expect(bar, 98304);
-        tile_bulk<64, 1>(to + L0_2, m_v1, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_5, m_k1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_18, m_v2, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L5_21, m_k2, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L6_29, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L7_36, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L8_40, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L9_47, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L10_52, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L11_55, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L12_59, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L13_62, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
-      }
-    };
-    auto prefetch = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      tile_prefetch<1>(m_v1, v0, head, first);
-      tile_prefetch<1>(m_k1, 0, head, first);
-      tile_prefetch<1>(m_v2, v0, head, first);
-      tile_prefetch<1>(m_k2, 0, head, first);
-      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
-      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
-      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written1, v0, head, first, (oa + O2));
-      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
-      if (t == 96) bulk_commit();
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v3_1 = r3_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
-      const float v11_3 = r11_2[0];
-      const float v19_5 = r19_4[0];
-      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      // %12 [%row] = cumsum %11
-      if (const int i = t; i < 64) ((float*)(basep + L14_11))[i] = v11_3;
-      bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L14_11)), false, false);
-      // %13 [%row] = exp %12
-      bar_sync(1, 128);
-      float v13_6 = 0.f;
-      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L15_12))[i]);
-      // %14 [%row] = neg %3
-      float v14_7 = 0.f;
-      if (const int i = t; i < 64) v14_7 = (-v3_1);
-      // %15 [%row] = mul %13, %14
-      float v15_8 = 0.f;
-      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
-      if (const int i = t; i < 64) ((float*)(sp + L16_15))[i] = v15_8;
-      // %25 [%row] = neg %19
-      float v25_9 = 0.f;
-      if (const int i = t; i < 64) v25_9 = (-v19_5);
-      // %26 [%row] = mul %13, %25
-      float v26_10 = 0.f;
-      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
-      if (const int i = t; i < 64) ((float*)(sp + L17_26))[i] = v26_10;
-      // %67 [] = pick last %12
-      const float s67_11 = ((float*)(basep + L15_12))[63];
-      // %68 [%row] = sub %67, %12
-      float v68_12 = 0.f;
-      if (const int i = t; i < 64) v68_12 = (s67_11 - ((float*)(basep + L15_12))[i]);
-      // %69 [%row] = exp %68
-      float v69_13 = 0.f;
-      if (const int i = t; i < 64) v69_13 = m_exp(v68_12);
-      if (const int i = t; i < 64) ((float*)(sp + L18_69))[i] = v69_13;
-      // %82 [] = exp %67
-      const float s82_14 = m_exp(s67_11);
-      if (t == 0) ((float*)(sp + L19_82))[0] = s82_14;
-      bar_sync(1, 128);
-      if (length < 64) {
-        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L3_18), length, t);
-        tile_clear<64, 1>((sa + L5_21), length, t);
-        proxy_fence();
-      }
-      if (t == 96) bulk_wait<0>();
-      bar_arrive(full + n % 1 * 8);
-      if (n + 1 >= 1) taken_back(n + 1 - 1);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 1) drain(n + 1 - 1);
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
-    }
-    if (t == 96) bulk_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load ws.S.entry, whole S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
-      bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-      // store ws.S.states, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %6 [K, V] = round %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f6_3[32];
-      unpack<4>(f6_3, a1_2);
-      // %8 [%row, V] = contract[K] %5, %6
-      float f8_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
-      // %22 [%row, V] = contract[K] %21, %6
-      float f22_7[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
-      // %7 [K, V] = sub %1, %6
-      float f7_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (f1_1[i] - f6_3[i]);
-      u32 a7_9[4][4]; pack<4>(a7_9, f7_8);
-      // %9 [%row, V] = contract[K] %5, %7
-      // %10 [%row, V] = add %8, %9
-      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_9, (sa + L2_5)); mma_commit();
-      // %23 [%row, V] = contract[K] %21, %7
-      // %24 [%row, V] = add %22, %23
-      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_9, (sa + L5_21)); mma_commit();
-      // %83 [K, V] = mul %82, %1
-      const float s82_12 = ((float*)(sp + L19_82))[0];
-      float f83_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
-      // %16 [%row, V] = mul %15, %10
-      mma_wait<1>();
-      mma_ready<sizeof(f8_5) / 4>(f8_5);
-      float f16_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = (((float*)(sp + L16_15))[frag_col(i)] * f8_5[i]);
-      // %27 [%row, V] = mul %26, %24
-      mma_wait<0>();
-      mma_ready<sizeof(f22_7) / 4>(f22_7);
-      float f27_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (((float*)(sp + L17_26))[frag_col(i)] * f22_7[i]);
-      // %4 [%row, V] = mul %2, %3
-      float f2_16[32];
-      load_frag<4, 64, true>(f2_16, (sa + L0_2), 0);
-      float f4_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_17[i] = (f2_16[i] * ((float*)(sp + L1_3))[frag_col(i)]);
-      // %17 [%row, V] = add %16, %4
-      float f17_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_18[i] = (f16_14[i] + f4_17[i]);
-      // %30 [%row, V] = round %17
-      u32 a17_19[4][4]; pack<4>(a17_19, f17_18);
-      float f30_20[32];
-      unpack<4>(f30_20, a17_19);
-      // %32 [%col, V] = swap %30
-      // %33 [%row, V] = contract[%col] %29, %32
-      float f33_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
-      // %31 [%row, V] = sub %17, %30
-      float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
-      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
-      // %34 [%col, V] = swap %31
-      // %35 [%row, V] = contract[%col] %29, %34
-      // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
-      // %37 [%row, V] = contract[%col] %36, %32
-      // %39 [%row, V] = add %38, %37
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
-      // %54 [%row, V] = contract[%col] %52, %34
-      // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
-      // %56 [%row, V] = contract[%col] %55, %32
-      // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
-      // %20 [%row, V] = mul %18, %19
-      float f18_31[32];
-      load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
-      float f20_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_32[i] = (f18_31[i] * ((float*)(sp + L4_19))[frag_col(i)]);
-      // %28 [%row, V] = add %27, %20
-      float f28_33[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_33[i] = (f27_15[i] + f20_32[i]);
-      // %41 [%row, V] = round %28
-      u32 a28_34[4][4]; pack<4>(a28_34, f28_33);
-      float f41_35[32];
-      unpack<4>(f41_35, a28_34);
-      // %43 [%col, V] = swap %41
-      // %44 [%row, V] = contract[%col] %40, %43
-      // %49 [%row, V] = add %39, %44
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %43
-      // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
-      // %42 [%row, V] = sub %28, %41
-      float f42_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
-      u32 a42_39[4][4]; pack<4>(a42_39, f42_38);
-      // %45 [%col, V] = swap %42
-      // %46 [%row, V] = contract[%col] %40, %45
-      // %50 [%row, V] = add %49, %46
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a42_39, (sa + L8_40)); mma_commit();
-      // %48 [%row, V] = contract[%col] %47, %43
-      // %51 [%row, V] = add %50, %48
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
-      // %61 [%row, V] = contract[%col] %59, %45
-      // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
-      // %63 [%row, V] = contract[%col] %62, %43
-      // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
-      // %70 [%row, V] = mul %69, %51
-      mma_wait<2>();
-      mma_ready<sizeof(f33_22) / 4>(f33_22);
-      float f70_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
-      // %71 [%row, V] = round %70
-      u32 a70_45[4][4]; pack<4>(a70_45, f70_44);
-      float f71_46[32];
-      unpack<4>(f71_46, a70_45);
-      // %73 [K, V] = contract[%row] %5, %71
-      // %75 [K, V] = add %83, %73
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a70_45, (sa + L2_5)); mma_commit();
-      // %72 [%row, V] = sub %70, %71
-      float f72_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f72_48[i] = (f70_44[i] - f71_46[i]);
-      u32 a72_49[4][4]; pack<4>(a72_49, f72_48);
-      // %74 [K, V] = contract[%row] %5, %72
-      // %84 [K, V] = add %75, %74
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_49, (sa + L2_5)); mma_commit();
-      // %76 [%row, V] = mul %69, %66
-      mma_wait<2>();
-      mma_ready<sizeof(f53_24) / 4>(f53_24);
-      float f76_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
-      // %77 [%row, V] = round %76
-      u32 a76_52[4][4]; pack<4>(a76_52, f76_51);
-      float f77_53[32];
-      unpack<4>(f77_53, a76_52);
-      // %79 [K, V] = contract[%row] %21, %77
-      // %81 [K, V] = add %84, %79
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a76_52, (sa + L5_21)); mma_commit();
-      // %78 [%row, V] = sub %76, %77
-      float f78_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_55[i] = (f76_51[i] - f77_53[i]);
-      u32 a78_56[4][4]; pack<4>(a78_56, f78_55);
-      // %80 [K, V] = contract[%row] %21, %78
-      // %85 [K, V] = add %81, %80
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a78_56, (sa + L5_21)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f83_13) / 4>(f83_13);
-      // store ws.S.written0, %51
-      store_frag<4, 64, true>((oa + O1), f33_22, 0);
-      // store ws.S.written1, %66
-      store_frag<4, 64, true>((oa + O2), f53_24, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
-      proxy_fence();
-      bar_arrive(empty + n % 1 * 8);
-    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -1243,5 +896,406 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
+  }
+}
+
+// Carries the cotangent of S against time.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_score_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const __grid_constant__ TensorMap m_ws_S_solved1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_16 = 24576, L4_24 = 32768, L5_29 = 40960, L6_30 = 49152, L7_37 = 57344, L8_45 = 65536, L9_50 = 73728, L10_58 = 81920, L11_64 = 90112, L12_68 = 98304, L13_73 = 106496, L14_77 = 114688, L15_87 = 122880, L18_13 = 131072, L19_85 = 131328, L20_91 = 131584, L21_100 = 131840, L22_107 = 132096, L16_9 = 0, L17_10 = 256;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 157952, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r9_0[1];
+    float r89_2[1];
+    float r98_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %89 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r89_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %98 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r98_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 133120; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load k1 row
+      // %15 [%row, %col] = load ws.S.score0_0
+      // %16 [%row, %col] = load ws.S.score_rest0_0
+      // %24 [%row, K] = load k2 row
+      // %29 [%row, %col] = load ws.S.score0_1
+      // %30 [%row, %col] = load ws.S.score_rest0_1
+      // %37 [%row, %col] = load ws.S.solve0_0
+      // %45 [%row, %col] = load ws.S.rest0_0
+      // %50 [%row, %col] = load ws.S.solve1_0
+      // %58 [%row, %col] = load ws.S.rest1_0
+      // %64 [%row, %col] = load ws.S.solve0_1
+      // %68 [%row, %col] = load ws.S.rest0_1
+      // %73 [%row, %col] = load ws.S.solve1_1
+      // %77 [%row, %col] = load ws.S.rest1_1
+      // %87 [%row, K] = load q row
+      if (t == 96) {
+        const u32 bar = landed + n % 1 * 8;
+        bar_expect(bar, 131072);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_15, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_29, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_30, m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7_37, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8_45, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9_50, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10_58, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11_64, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12_68, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13_73, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14_77, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L15_87, m_q, 0, head, first, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_d_o, v0, head, first);
+      tile_prefetch<1>(m_k1, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_q, 0, head, first);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    auto drain = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved1, v0, head, first, (oa + O2));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      if (t == 96) bulk_commit();
+    };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v9_1 = r9_0[0];
+      const float v89_3 = r89_2[0];
+      const float v98_5 = r98_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
+      // %10 [%row] = cumsum %9
+      if (const int i = t; i < 64) ((float*)(basep + L16_9))[i] = v9_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L16_9)), false, false);
+      // %11 [] = pick last %10
+      bar_sync(1, 128);
+      const float s11_6 = ((float*)(basep + L17_10))[63];
+      // %12 [%row] = sub %11, %10
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L17_10))[i]);
+      // %13 [%row] = exp %12
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L18_13))[i] = v13_8;
+      // %17 [%col, %row] = swap %15
+      // %20 [%col, %row] = swap %16
+      // %31 [%col, %row] = swap %29
+      // %33 [%col, %row] = swap %30
+      // %40 [%col, %row] = swap %37
+      // %46 [%col, %row] = swap %45
+      // %53 [%col, %row] = swap %50
+      // %59 [%col, %row] = swap %58
+      // %65 [%col, %row] = swap %64
+      // %69 [%col, %row] = swap %68
+      // %74 [%col, %row] = swap %73
+      // %78 [%col, %row] = swap %77
+      // %83 [%row] = exp %10
+      float v83_9 = 0.f;
+      if (const int i = t; i < 64) v83_9 = m_exp(((float*)(basep + L17_10))[i]);
+      // %84 [] = 0.125
+      // %85 [%row] = mul %83, %84
+      float v85_10 = 0.f;
+      if (const int i = t; i < 64) v85_10 = (v83_9 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L19_85))[i] = v85_10;
+      // %90 [%row] = neg %89
+      float v90_11 = 0.f;
+      if (const int i = t; i < 64) v90_11 = (-v89_3);
+      // %91 [%row] = mul %83, %90
+      float v91_12 = 0.f;
+      if (const int i = t; i < 64) v91_12 = (v83_9 * v90_11);
+      if (const int i = t; i < 64) ((float*)(sp + L20_91))[i] = v91_12;
+      // %99 [%row] = neg %98
+      float v99_13 = 0.f;
+      if (const int i = t; i < 64) v99_13 = (-v98_5);
+      // %100 [%row] = mul %83, %99
+      float v100_14 = 0.f;
+      if (const int i = t; i < 64) v100_14 = (v83_9 * v99_13);
+      if (const int i = t; i < 64) ((float*)(sp + L21_100))[i] = v100_14;
+      // %107 [] = exp %11
+      const float s107_15 = m_exp(s11_6);
+      if (t == 0) ((float*)(sp + L22_107))[0] = s107_15;
+      bar_sync(1, 128);
+      if (length < 64) {
+        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        tile_clear<64, 1>((sa + L15_87), length, t);
+        proxy_fence();
+      }
+      if (t == 96) bulk_wait<0>();
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
+    }
+    if (t == 96) bulk_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+      // store ws.S.cotangents, %1
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %18 [%col, V] = swap %2
+      // %19 [%row, V] = contract[%col] %17, %18
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f19_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
+      // %21 [%row, V] = contract[%col] %20, %18
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
+      float f21_5[32];
+      mma_open(); mma<64, 4, 64, true, true>(f21_5, a2_4, (sa + L3_16)); mma_commit();
+      // %32 [%row, V] = contract[%col] %31, %18
+      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0_2));
+      float f32_7[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_7, a2_6, (sa + L5_29)); mma_commit();
+      // %34 [%row, V] = contract[%col] %33, %18
+      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0_2));
+      float f34_9[32];
+      mma_open(); mma<64, 4, 64, true, true>(f34_9, a2_8, (sa + L6_30)); mma_commit();
+      // %4 [K, V] = round %1
+      u32 a1_10[4][4]; pack<4>(a1_10, f1_1);
+      float f4_11[32];
+      unpack<4>(f4_11, a1_10);
+      // %6 [%row, V] = contract[K] %3, %4
+      float f6_13[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_13, a1_10, (sa + L1_3)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_14[i] = (f1_1[i] - f4_11[i]);
+      u32 a5_15[4][4]; pack<4>(a5_15, f5_14);
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_open(); mma<64, 4, 64, false, false>(f6_13, a5_15, (sa + L1_3)); mma_commit();
+      // %108 [K, V] = mul %107, %1
+      const float s107_17 = ((float*)(sp + L22_107))[0];
+      float f108_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_18[i] = (s107_17 * f1_1[i]);
+      // %14 [%row, V] = mul %13, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f19_3) / 4>(f19_3);
+      mma_ready<sizeof(f21_5) / 4>(f21_5);
+      mma_ready<sizeof(f32_7) / 4>(f32_7);
+      mma_ready<sizeof(f34_9) / 4>(f34_9);
+      mma_ready<sizeof(f6_13) / 4>(f6_13);
+      float f14_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_19[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_13[i]);
+      // %22 [%row, V] = add %14, %19
+      float f22_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f14_19[i] + f19_3[i]);
+      // %25 [%row, V] = contract[K] %24, %4
+      float f25_22[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_22, a1_10, (sa + L4_24)); mma_commit();
+      // %26 [%row, V] = contract[K] %24, %5
+      // %27 [%row, V] = add %25, %26
+      mma_open(); mma<64, 4, 64, false, false>(f25_22, a5_15, (sa + L4_24)); mma_commit();
+      // %23 [%row, V] = add %22, %21
+      float f23_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_20[i] + f21_5[i]);
+      // %28 [%row, V] = mul %13, %27
+      mma_wait<0>();
+      mma_ready<sizeof(f25_22) / 4>(f25_22);
+      float f28_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_25[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_22[i]);
+      // %35 [%row, V] = add %28, %32
+      float f35_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f28_25[i] + f32_7[i]);
+      // %36 [%row, V] = add %35, %34
+      float f36_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f35_26[i] + f34_9[i]);
+      // %38 [%row, V] = round %23
+      u32 a23_28[4][4]; pack<4>(a23_28, f23_24);
+      float f38_29[32];
+      unpack<4>(f38_29, a23_28);
+      // %41 [%col, V] = swap %38
+      // %42 [%row, V] = contract[%col] %40, %41
+      float f42_31[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_31, a23_28, (sa + L7_37)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_28, (sa + L11_64)); mma_commit();
+      // %39 [%row, V] = sub %23, %38
+      float f39_34[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_34[i] = (f23_24[i] - f38_29[i]);
+      u32 a39_35[4][4]; pack<4>(a39_35, f39_34);
+      // %43 [%col, V] = swap %39
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %48 [%row, V] = add %42, %44
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a39_35, (sa + L7_37)); mma_commit();
+      // %47 [%row, V] = contract[%col] %46, %41
+      // %49 [%row, V] = add %48, %47
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a23_28, (sa + L8_45)); mma_commit();
+      // %67 [%row, V] = contract[%col] %65, %43
+      // %71 [%row, V] = add %66, %67
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_35, (sa + L11_64)); mma_commit();
+      // %70 [%row, V] = contract[%col] %69, %41
+      // %72 [%row, V] = add %71, %70
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_28, (sa + L12_68)); mma_commit();
+      // %51 [%row, V] = round %36
+      u32 a36_40[4][4]; pack<4>(a36_40, f36_27);
+      float f51_41[32];
+      unpack<4>(f51_41, a36_40);
+      // %54 [%col, V] = swap %51
+      // %55 [%row, V] = contract[%col] %53, %54
+      // %61 [%row, V] = add %49, %55
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L9_50)); mma_commit();
+      // %75 [%row, V] = contract[%col] %74, %54
+      // %80 [%row, V] = add %72, %75
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L13_73)); mma_commit();
+      // %52 [%row, V] = sub %36, %51
+      float f52_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_44[i] = (f36_27[i] - f51_41[i]);
+      u32 a52_45[4][4]; pack<4>(a52_45, f52_44);
+      // %56 [%col, V] = swap %52
+      // %57 [%row, V] = contract[%col] %53, %56
+      // %62 [%row, V] = add %61, %57
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a52_45, (sa + L9_50)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %54
+      // %63 [%row, V] = add %62, %60
+      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L10_58)); mma_commit();
+      // %76 [%row, V] = contract[%col] %74, %56
+      // %81 [%row, V] = add %80, %76
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_45, (sa + L13_73)); mma_commit();
+      // %79 [%row, V] = contract[%col] %78, %54
+      // %82 [%row, V] = add %81, %79
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L14_77)); mma_commit();
+      // %86 [%row, V] = mul %85, %2
+      float f2_50[32];
+      load_frag<4, 64, true>(f2_50, (sa + L0_2), 0);
+      float f86_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_51[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_50[i]);
+      u32 a86_52[4][4]; pack<4>(a86_52, f86_51);
+      // %88 [K, V] = contract[%row] %87, %86
+      // %109 [K, V] = add %108, %88
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a86_52, (sa + L15_87)); mma_commit();
+      // %92 [%row, V] = mul %91, %63
+      mma_wait<3>();
+      mma_ready<sizeof(f42_31) / 4>(f42_31);
+      float f92_54[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_54[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_31[i]);
+      // %93 [%row, V] = round %92
+      u32 a92_55[4][4]; pack<4>(a92_55, f92_54);
+      float f93_56[32];
+      unpack<4>(f93_56, a92_55);
+      // %95 [K, V] = contract[%row] %3, %93
+      // %97 [K, V] = add %109, %95
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a92_55, (sa + L1_3)); mma_commit();
+      // %94 [%row, V] = sub %92, %93
+      float f94_58[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_58[i] = (f92_54[i] - f93_56[i]);
+      u32 a94_59[4][4]; pack<4>(a94_59, f94_58);
+      // %96 [K, V] = contract[%row] %3, %94
+      // %110 [K, V] = add %97, %96
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a94_59, (sa + L1_3)); mma_commit();
+      // %101 [%row, V] = mul %100, %82
+      mma_wait<3>();
+      mma_ready<sizeof(f66_33) / 4>(f66_33);
+      float f101_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_61[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      // %102 [%row, V] = round %101
+      u32 a101_62[4][4]; pack<4>(a101_62, f101_61);
+      float f102_63[32];
+      unpack<4>(f102_63, a101_62);
+      // %104 [K, V] = contract[%row] %24, %102
+      // %106 [K, V] = add %110, %104
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a101_62, (sa + L4_24)); mma_commit();
+      // %103 [%row, V] = sub %101, %102
+      float f103_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_65[i] = (f101_61[i] - f102_63[i]);
+      u32 a103_66[4][4]; pack<4>(a103_66, f103_65);
+      // %105 [K, V] = contract[%row] %24, %103
+      // %111 [K, V] = add %106, %105
+      mma_open(); mma<64, 4, 64, true, false>(f108_18, a103_66, (sa + L4_24)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f108_18) / 4>(f108_18);
+      // store ws.S.solved0, %63
+      store_frag<4, 64, true>((oa + O1), f42_31, 0);
+      // store ws.S.solved1, %82
+      store_frag<4, 64, true>((oa + O2), f66_33, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_18[i];
+      proxy_fence();
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // store d_S, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }

@@ -423,365 +423,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
 }
 
-// What every segment adds to the cotangent of S by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Carries S from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_score_rest0_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_o, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_20 = 24576, L4_25 = 32768, L5_29 = 40960, L6_37 = 49152, L7_42 = 57344, L8_50 = 65536, L9_56 = 73728, L10_60 = 81920, L11_65 = 90112, L12_69 = 98304, L13_79 = 106496, L16_13 = 114688, L17_77 = 114944, L18_83 = 115200, L19_92 = 115456, L20_99 = 115712, L14_9 = 0, L15_10 = 256;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 116992, empty = full + 8, landed = empty + 8;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r9_0[1];
-    float r81_2[1];
-    float r90_4[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %9 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %81 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %90 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 116736; (void)to;
-      // %2 [%row, V] = load d_o row
-      // %3 [%row, K] = load k1 row
-      // %15 [%row, %col] = load ws.S.score0_0
-      // %20 [%row, K] = load k2 row
-      // %25 [%row, %col] = load ws.S.score0_1
-      // %29 [%row, %col] = load ws.S.solve0_0
-      // %37 [%row, %col] = load ws.S.rest0_0
-      // %42 [%row, %col] = load ws.S.solve1_0
-      // %50 [%row, %col] = load ws.S.rest1_0
-      // %56 [%row, %col] = load ws.S.solve0_1
-      // %60 [%row, %col] = load ws.S.rest0_1
-      // %65 [%row, %col] = load ws.S.solve1_1
-      // %69 [%row, %col] = load ws.S.rest1_1
-      // %79 [%row, K] = load q row
-      if (t == 96) {
-        const u32 bar = landed + n % 1 * 8;
-        bar_expect(bar, 114688);
-        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_k1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_15, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3_20, m_k2, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L4_25, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_29, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_37, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L7_42, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L8_50, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L9_56, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L10_60, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L11_65, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L12_69, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L13_79, m_q, 0, head, first, bar);
-      }
-    };
-    auto prefetch = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      tile_prefetch<1>(m_d_o, v0, head, first);
-      tile_prefetch<1>(m_k1, 0, head, first);
-      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_k2, 0, head, first);
-      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_q, 0, head, first);
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v9_1 = r9_0[0];
-      const float v81_3 = r81_2[0];
-      const float v90_5 = r90_4[0];
-      if (n + 1 < walk_chunks) ask(n + 1);
-      // %10 [%row] = cumsum %9
-      if (const int i = t; i < 64) ((float*)(basep + L14_9))[i] = v9_1;
-      bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L15_10)), ((float*)(basep + L14_9)), false, false);
-      // %11 [] = pick last %10
-      bar_sync(1, 128);
-      const float s11_6 = ((float*)(basep + L15_10))[63];
-      // %12 [%row] = sub %11, %10
-      float v12_7 = 0.f;
-      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L15_10))[i]);
-      // %13 [%row] = exp %12
-      float v13_8 = 0.f;
-      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
-      if (const int i = t; i < 64) ((float*)(sp + L16_13))[i] = v13_8;
-      // %16 [%col, %row] = swap %15
-      // %26 [%col, %row] = swap %25
-      // %32 [%col, %row] = swap %29
-      // %38 [%col, %row] = swap %37
-      // %45 [%col, %row] = swap %42
-      // %51 [%col, %row] = swap %50
-      // %57 [%col, %row] = swap %56
-      // %61 [%col, %row] = swap %60
-      // %66 [%col, %row] = swap %65
-      // %70 [%col, %row] = swap %69
-      // %75 [%row] = exp %10
-      float v75_9 = 0.f;
-      if (const int i = t; i < 64) v75_9 = m_exp(((float*)(basep + L15_10))[i]);
-      // %76 [] = 0.125
-      // %77 [%row] = mul %75, %76
-      float v77_10 = 0.f;
-      if (const int i = t; i < 64) v77_10 = (v75_9 * 0.125f);
-      if (const int i = t; i < 64) ((float*)(sp + L17_77))[i] = v77_10;
-      // %82 [%row] = neg %81
-      float v82_11 = 0.f;
-      if (const int i = t; i < 64) v82_11 = (-v81_3);
-      // %83 [%row] = mul %75, %82
-      float v83_12 = 0.f;
-      if (const int i = t; i < 64) v83_12 = (v75_9 * v82_11);
-      if (const int i = t; i < 64) ((float*)(sp + L18_83))[i] = v83_12;
-      // %91 [%row] = neg %90
-      float v91_13 = 0.f;
-      if (const int i = t; i < 64) v91_13 = (-v90_5);
-      // %92 [%row] = mul %75, %91
-      float v92_14 = 0.f;
-      if (const int i = t; i < 64) v92_14 = (v75_9 * v91_13);
-      if (const int i = t; i < 64) ((float*)(sp + L19_92))[i] = v92_14;
-      // %99 [] = exp %11
-      const float s99_15 = m_exp(s11_6);
-      if (t == 0) ((float*)(sp + L20_99))[0] = s99_15;
-      bar_sync(1, 128);
-      if (length < 64) {
-        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L3_20), length, t);
-        tile_clear<64, 1>((sa + L13_79), length, t);
-        proxy_fence();
-      }
-      bar_arrive(full + n % 1 * 8);
-      if (n + 1 >= 1) taken_back(n + 1 - 1);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
-    }
-  }
-  else {
-    // %0 [K, V] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 0; (void)oa;
-      bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-      // %17 [%col, V] = swap %2
-      // %18 [%row, V] = contract[%col] %16, %17
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
-      float f18_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L2_15)); mma_commit();
-      // %27 [%row, V] = contract[%col] %26, %17
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      float f27_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L4_25)); mma_commit();
-      // %4 [K, V] = round %1
-      u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
-      float f4_7[32];
-      unpack<4>(f4_7, a1_6);
-      // %6 [%row, V] = contract[K] %3, %4
-      float f6_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_9, a1_6, (sa + L1_3)); mma_commit();
-      // %21 [%row, V] = contract[K] %20, %4
-      float f21_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_11, a1_6, (sa + L3_20)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_7[i]);
-      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
-      // %7 [%row, V] = contract[K] %3, %5
-      // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_9, a5_13, (sa + L1_3)); mma_commit();
-      // %22 [%row, V] = contract[K] %20, %5
-      // %23 [%row, V] = add %21, %22
-      mma_open(); mma<64, 4, 64, false, false>(f21_11, a5_13, (sa + L3_20)); mma_commit();
-      // %100 [K, V] = mul %99, %1
-      const float s99_16 = ((float*)(sp + L20_99))[0];
-      float f100_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f100_17[i] = (s99_16 * f1_1[i]);
-      // %14 [%row, V] = mul %13, %8
-      mma_wait<1>();
-      mma_ready<sizeof(f18_3) / 4>(f18_3);
-      mma_ready<sizeof(f27_5) / 4>(f27_5);
-      mma_ready<sizeof(f6_9) / 4>(f6_9);
-      float f14_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_18[i] = (((float*)(sp + L16_13))[frag_col(i)] * f6_9[i]);
-      // %19 [%row, V] = add %14, %18
-      float f19_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = (f14_18[i] + f18_3[i]);
-      // %24 [%row, V] = mul %13, %23
-      mma_wait<0>();
-      mma_ready<sizeof(f21_11) / 4>(f21_11);
-      float f24_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_20[i] = (((float*)(sp + L16_13))[frag_col(i)] * f21_11[i]);
-      // %28 [%row, V] = add %24, %27
-      float f28_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_21[i] = (f24_20[i] + f27_5[i]);
-      // %30 [%row, V] = round %19
-      u32 a19_22[4][4]; pack<4>(a19_22, f19_19);
-      float f30_23[32];
-      unpack<4>(f30_23, a19_22);
-      // %33 [%col, V] = swap %30
-      // %34 [%row, V] = contract[%col] %32, %33
-      float f34_25[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_25, a19_22, (sa + L5_29)); mma_commit();
-      // %58 [%row, V] = contract[%col] %57, %33
-      float f58_27[32];
-      mma_open(); mma<64, 4, 64, true, true>(f58_27, a19_22, (sa + L9_56)); mma_commit();
-      // %31 [%row, V] = sub %19, %30
-      float f31_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_28[i] = (f19_19[i] - f30_23[i]);
-      u32 a31_29[4][4]; pack<4>(a31_29, f31_28);
-      // %35 [%col, V] = swap %31
-      // %36 [%row, V] = contract[%col] %32, %35
-      // %40 [%row, V] = add %34, %36
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a31_29, (sa + L5_29)); mma_commit();
-      // %39 [%row, V] = contract[%col] %38, %33
-      // %41 [%row, V] = add %40, %39
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a19_22, (sa + L6_37)); mma_commit();
-      // %59 [%row, V] = contract[%col] %57, %35
-      // %63 [%row, V] = add %58, %59
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a31_29, (sa + L9_56)); mma_commit();
-      // %62 [%row, V] = contract[%col] %61, %33
-      // %64 [%row, V] = add %63, %62
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a19_22, (sa + L10_60)); mma_commit();
-      // %43 [%row, V] = round %28
-      u32 a28_34[4][4]; pack<4>(a28_34, f28_21);
-      float f43_35[32];
-      unpack<4>(f43_35, a28_34);
-      // %46 [%col, V] = swap %43
-      // %47 [%row, V] = contract[%col] %45, %46
-      // %53 [%row, V] = add %41, %47
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L7_42)); mma_commit();
-      // %67 [%row, V] = contract[%col] %66, %46
-      // %72 [%row, V] = add %64, %67
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L11_65)); mma_commit();
-      // %44 [%row, V] = sub %28, %43
-      float f44_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f28_21[i] - f43_35[i]);
-      u32 a44_39[4][4]; pack<4>(a44_39, f44_38);
-      // %48 [%col, V] = swap %44
-      // %49 [%row, V] = contract[%col] %45, %48
-      // %54 [%row, V] = add %53, %49
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a44_39, (sa + L7_42)); mma_commit();
-      // %52 [%row, V] = contract[%col] %51, %46
-      // %55 [%row, V] = add %54, %52
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L8_50)); mma_commit();
-      // %68 [%row, V] = contract[%col] %66, %48
-      // %73 [%row, V] = add %72, %68
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a44_39, (sa + L11_65)); mma_commit();
-      // %71 [%row, V] = contract[%col] %70, %46
-      // %74 [%row, V] = add %73, %71
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L12_69)); mma_commit();
-      // %84 [%row, V] = mul %83, %55
-      mma_wait<2>();
-      mma_ready<sizeof(f34_25) / 4>(f34_25);
-      float f84_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f84_44[i] = (((float*)(sp + L18_83))[frag_col(i)] * f34_25[i]);
-      // %93 [%row, V] = mul %92, %74
-      mma_wait<0>();
-      mma_ready<sizeof(f58_27) / 4>(f58_27);
-      float f93_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f93_45[i] = (((float*)(sp + L19_92))[frag_col(i)] * f58_27[i]);
-      // %78 [%row, V] = mul %77, %2
-      float f2_46[32];
-      load_frag<4, 64, true>(f2_46, (sa + L0_2), 0);
-      float f78_47[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_47[i] = (((float*)(sp + L17_77))[frag_col(i)] * f2_46[i]);
-      u32 a78_48[4][4]; pack<4>(a78_48, f78_47);
-      // %80 [K, V] = contract[%row] %79, %78
-      // %101 [K, V] = add %100, %80
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a78_48, (sa + L13_79)); mma_commit();
-      // %85 [%row, V] = round %84
-      u32 a84_50[4][4]; pack<4>(a84_50, f84_44);
-      float f85_51[32];
-      unpack<4>(f85_51, a84_50);
-      // %87 [K, V] = contract[%row] %3, %85
-      // %89 [K, V] = add %101, %87
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a84_50, (sa + L1_3)); mma_commit();
-      // %86 [%row, V] = sub %84, %85
-      float f86_53[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_53[i] = (f84_44[i] - f85_51[i]);
-      u32 a86_54[4][4]; pack<4>(a86_54, f86_53);
-      // %88 [K, V] = contract[%row] %3, %86
-      // %102 [K, V] = add %89, %88
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a86_54, (sa + L1_3)); mma_commit();
-      // %94 [%row, V] = round %93
-      u32 a93_56[4][4]; pack<4>(a93_56, f93_45);
-      float f94_57[32];
-      unpack<4>(f94_57, a93_56);
-      // %96 [K, V] = contract[%row] %20, %94
-      // %98 [K, V] = add %102, %96
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a93_56, (sa + L3_20)); mma_commit();
-      // %95 [%row, V] = sub %93, %94
-      float f95_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_59[i] = (f93_45[i] - f94_57[i]);
-      u32 a95_60[4][4]; pack<4>(a95_60, f95_59);
-      // %97 [K, V] = contract[%row] %20, %95
-      // %103 [K, V] = add %98, %97
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a95_60, (sa + L3_20)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f100_17) / 4>(f100_17);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f100_17[i];
-      bar_arrive(empty + n % 1 * 8);
-    }
-    // store ws.S.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const __grid_constant__ TensorMap m_ws_S_solved1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_20 = 24576, L4_25 = 32768, L5_29 = 40960, L6_37 = 49152, L7_42 = 57344, L8_50 = 65536, L9_56 = 73728, L10_60 = 81920, L11_65 = 90112, L12_69 = 98304, L13_79 = 106496, L16_13 = 114688, L17_77 = 114944, L18_83 = 115200, L19_92 = 115456, L20_99 = 115712, L14_9 = 0, L15_10 = 256;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L14_67 = 98304, L15_68 = 106496, L16_79 = 114688, L17_80 = 122880, L18_91 = 131072, L1_3 = 139264, L4_19 = 139520, L21_15 = 139776, L22_26 = 140032, L23_96 = 140288, L24_102 = 140544, L25_115 = 140800, L19_11 = 0, L20_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -795,7 +440,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 141568, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 9216, full = base + 150272, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -803,159 +448,158 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   }
   __syncthreads();
   if (half >= 1) {
-    float r9_0[1];
-    float r81_2[1];
-    float r90_4[1];
+    float r3_0[1];
+    float r11_2[1];
+    float r19_4[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %9 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %81 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %90 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      // %3 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %11 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
     };
     auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 116736; (void)to;
-      // %2 [%row, V] = load d_o row
-      // %3 [%row, K] = load k1 row
-      // %15 [%row, %col] = load ws.S.score0_0
-      // %20 [%row, K] = load k2 row
-      // %25 [%row, %col] = load ws.S.score0_1
+      const u32 to = stage0 + n % 1 * 141312; (void)to;
+      // %2 [%row, V] = load v1 row
+      // %5 [%row, K] = load k1 row
+      // %18 [%row, V] = load v2 row
+      // %21 [%row, K] = load k2 row
       // %29 [%row, %col] = load ws.S.solve0_0
-      // %37 [%row, %col] = load ws.S.rest0_0
-      // %42 [%row, %col] = load ws.S.solve1_0
-      // %50 [%row, %col] = load ws.S.rest1_0
-      // %56 [%row, %col] = load ws.S.solve0_1
-      // %60 [%row, %col] = load ws.S.rest0_1
-      // %65 [%row, %col] = load ws.S.solve1_1
-      // %69 [%row, %col] = load ws.S.rest1_1
-      // %79 [%row, K] = load q row
+      // %36 [%row, %col] = load ws.S.rest0_0
+      // %40 [%row, %col] = load ws.S.solve0_1
+      // %47 [%row, %col] = load ws.S.rest0_1
+      // %52 [%row, %col] = load ws.S.solve1_0
+      // %55 [%row, %col] = load ws.S.rest1_0
+      // %59 [%row, %col] = load ws.S.solve1_1
+      // %62 [%row, %col] = load ws.S.rest1_1
+      // %67 [%row, %col] = load ws.S.score0_0
+      // %68 [%row, %col] = load ws.S.score_rest0_0
+      // %79 [%row, %col] = load ws.S.score0_1
+      // %80 [%row, %col] = load ws.S.score_rest0_1
+      // %91 [%row, K] = load q row
       if (t == 96) {
         const u32 bar = landed + n % 1 * 8;
-        bar_expect(bar, 114688);
-        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_k1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_15, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3_20, m_k2, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L4_25, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_29, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_37, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L7_42, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L8_50, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L9_56, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L10_60, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L11_65, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L12_69, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L13_79, m_q, 0, head, first, bar);
+        bar_expect(bar, 139264);
+        tile_bulk<64, 1>(to + L0_2, m_v1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_18, m_v2, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_21, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L6_29, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7_36, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8_40, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9_47, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10_52, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11_55, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12_59, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13_62, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14_67, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L15_68, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L16_79, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L17_80, m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L18_91, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      tile_prefetch<1>(m_d_o, v0, head, first);
+      tile_prefetch<1>(m_v1, v0, head, first);
       tile_prefetch<1>(m_k1, 0, head, first);
-      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_v2, v0, head, first);
       tile_prefetch<1>(m_k2, 0, head, first);
-      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head);
       tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
     auto drain = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
-      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
-      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved1, v0, head, first, (oa + O2));
-      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      const u32 oa = out0 + n % 1 * 8192; (void)oa;
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
       if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
+      const u32 sa = stage0 + n % 1 * 141312; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v9_1 = r9_0[0];
-      const float v81_3 = r81_2[0];
-      const float v90_5 = r90_4[0];
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v11_3 = r11_2[0];
+      const float v19_5 = r19_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
       if (n + 1 < walk_chunks) ask(n + 1);
-      // %10 [%row] = cumsum %9
-      if (const int i = t; i < 64) ((float*)(basep + L14_9))[i] = v9_1;
+      // %12 [%row] = cumsum %11
+      if (const int i = t; i < 64) ((float*)(basep + L19_11))[i] = v11_3;
       bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L15_10)), ((float*)(basep + L14_9)), false, false);
-      // %11 [] = pick last %10
-      bar_sync(1, 128);
-      const float s11_6 = ((float*)(basep + L15_10))[63];
-      // %12 [%row] = sub %11, %10
-      float v12_7 = 0.f;
-      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L15_10))[i]);
+      if (t < 32) vec_cumsum(((float*)(basep + L20_12)), ((float*)(basep + L19_11)), false, false);
       // %13 [%row] = exp %12
-      float v13_8 = 0.f;
-      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
-      if (const int i = t; i < 64) ((float*)(sp + L16_13))[i] = v13_8;
-      // %16 [%col, %row] = swap %15
-      // %26 [%col, %row] = swap %25
-      // %32 [%col, %row] = swap %29
-      // %38 [%col, %row] = swap %37
-      // %45 [%col, %row] = swap %42
-      // %51 [%col, %row] = swap %50
-      // %57 [%col, %row] = swap %56
-      // %61 [%col, %row] = swap %60
-      // %66 [%col, %row] = swap %65
-      // %70 [%col, %row] = swap %69
-      // %75 [%row] = exp %10
-      float v75_9 = 0.f;
-      if (const int i = t; i < 64) v75_9 = m_exp(((float*)(basep + L15_10))[i]);
-      // %76 [] = 0.125
-      // %77 [%row] = mul %75, %76
-      float v77_10 = 0.f;
-      if (const int i = t; i < 64) v77_10 = (v75_9 * 0.125f);
-      if (const int i = t; i < 64) ((float*)(sp + L17_77))[i] = v77_10;
-      // %82 [%row] = neg %81
-      float v82_11 = 0.f;
-      if (const int i = t; i < 64) v82_11 = (-v81_3);
-      // %83 [%row] = mul %75, %82
-      float v83_12 = 0.f;
-      if (const int i = t; i < 64) v83_12 = (v75_9 * v82_11);
-      if (const int i = t; i < 64) ((float*)(sp + L18_83))[i] = v83_12;
-      // %91 [%row] = neg %90
-      float v91_13 = 0.f;
-      if (const int i = t; i < 64) v91_13 = (-v90_5);
-      // %92 [%row] = mul %75, %91
-      float v92_14 = 0.f;
-      if (const int i = t; i < 64) v92_14 = (v75_9 * v91_13);
-      if (const int i = t; i < 64) ((float*)(sp + L19_92))[i] = v92_14;
-      // %99 [] = exp %11
-      const float s99_15 = m_exp(s11_6);
-      if (t == 0) ((float*)(sp + L20_99))[0] = s99_15;
+      bar_sync(1, 128);
+      float v13_6 = 0.f;
+      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L20_12))[i]);
+      // %14 [%row] = neg %3
+      float v14_7 = 0.f;
+      if (const int i = t; i < 64) v14_7 = (-v3_1);
+      // %15 [%row] = mul %13, %14
+      float v15_8 = 0.f;
+      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
+      if (const int i = t; i < 64) ((float*)(sp + L21_15))[i] = v15_8;
+      // %25 [%row] = neg %19
+      float v25_9 = 0.f;
+      if (const int i = t; i < 64) v25_9 = (-v19_5);
+      // %26 [%row] = mul %13, %25
+      float v26_10 = 0.f;
+      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
+      if (const int i = t; i < 64) ((float*)(sp + L22_26))[i] = v26_10;
+      // %95 [] = 0.125
+      // %96 [%row] = mul %13, %95
+      float v96_11 = 0.f;
+      if (const int i = t; i < 64) v96_11 = (v13_6 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L23_96))[i] = v96_11;
+      // %100 [] = pick last %12
+      const float s100_12 = ((float*)(basep + L20_12))[63];
+      // %101 [%row] = sub %100, %12
+      float v101_13 = 0.f;
+      if (const int i = t; i < 64) v101_13 = (s100_12 - ((float*)(basep + L20_12))[i]);
+      // %102 [%row] = exp %101
+      float v102_14 = 0.f;
+      if (const int i = t; i < 64) v102_14 = m_exp(v101_13);
+      if (const int i = t; i < 64) ((float*)(sp + L24_102))[i] = v102_14;
+      // %115 [] = exp %100
+      const float s115_15 = m_exp(s100_12);
+      if (t == 0) ((float*)(sp + L25_115))[0] = s115_15;
       bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 1 * 8, (n / 1) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L3_20), length, t);
-        tile_clear<64, 1>((sa + L13_79), length, t);
+        tile_clear<64, 1>((sa + L2_5), length, t);
+        tile_clear<64, 1>((sa + L3_18), length, t);
+        tile_clear<64, 1>((sa + L5_21), length, t);
+        tile_clear<64, 1>((sa + L18_91), length, t);
         proxy_fence();
       }
       if (t == 96) bulk_wait<0>();
@@ -968,189 +612,573 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     if (t == 96) bulk_wait<0>();
   }
   else {
-    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
+      const u32 sa = stage0 + n % 1 * 141312; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 8192; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+      // %6 [K, V] = round %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f6_3[32];
+      unpack<4>(f6_3, a1_2);
+      // %8 [%row, V] = contract[K] %5, %6
+      float f8_5[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
+      // %22 [%row, V] = contract[K] %21, %6
+      float f22_7[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
+      // %92 [%row, V] = contract[K] %91, %6
+      float f92_9[32];
+      mma_open(); mma<64, 4, 64, false, true>(f92_9, a1_2, (sa + L18_91)); mma_commit();
+      // %7 [K, V] = sub %1, %6
+      float f7_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_10[i] = (f1_1[i] - f6_3[i]);
+      u32 a7_11[4][4]; pack<4>(a7_11, f7_10);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_11, (sa + L2_5)); mma_commit();
+      // %23 [%row, V] = contract[K] %21, %7
+      // %24 [%row, V] = add %22, %23
+      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_11, (sa + L5_21)); mma_commit();
+      // %93 [%row, V] = contract[K] %91, %7
+      // %94 [%row, V] = add %92, %93
+      mma_open(); mma<64, 4, 64, false, false>(f92_9, a7_11, (sa + L18_91)); mma_commit();
+      // %116 [K, V] = mul %115, %1
+      const float s115_15 = ((float*)(sp + L25_115))[0];
+      float f116_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f116_16[i] = (s115_15 * f1_1[i]);
+      // %16 [%row, V] = mul %15, %10
+      mma_wait<2>();
+      mma_ready<sizeof(f8_5) / 4>(f8_5);
+      float f16_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (((float*)(sp + L21_15))[frag_col(i)] * f8_5[i]);
+      // %27 [%row, V] = mul %26, %24
+      mma_wait<1>();
+      mma_ready<sizeof(f22_7) / 4>(f22_7);
+      float f27_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (((float*)(sp + L22_26))[frag_col(i)] * f22_7[i]);
+      // %97 [%row, V] = mul %96, %94
+      mma_wait<0>();
+      mma_ready<sizeof(f92_9) / 4>(f92_9);
+      float f97_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f97_19[i] = (((float*)(sp + L23_96))[frag_col(i)] * f92_9[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_20[32];
+      load_frag<4, 64, true>(f2_20, (sa + L0_2), 0);
+      float f4_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_21[i] = (f2_20[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %17 [%row, V] = add %16, %4
+      float f17_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_22[i] = (f16_17[i] + f4_21[i]);
+      // %30 [%row, V] = round %17
+      u32 a17_23[4][4]; pack<4>(a17_23, f17_22);
+      float f30_24[32];
+      unpack<4>(f30_24, a17_23);
+      // %32 [%col, V] = swap %30
+      // %33 [%row, V] = contract[%col] %29, %32
+      float f33_26[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_26, a17_23, (sa + L6_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_28[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_23, (sa + L10_52)); mma_commit();
+      // %31 [%row, V] = sub %17, %30
+      float f31_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_22[i] - f30_24[i]);
+      u32 a31_30[4][4]; pack<4>(a31_30, f31_29);
+      // %34 [%col, V] = swap %31
+      // %35 [%row, V] = contract[%col] %29, %34
+      // %38 [%row, V] = add %33, %35
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a31_30, (sa + L6_29)); mma_commit();
+      // %37 [%row, V] = contract[%col] %36, %32
+      // %39 [%row, V] = add %38, %37
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a17_23, (sa + L7_36)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_30, (sa + L10_52)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_23, (sa + L11_55)); mma_commit();
+      // %20 [%row, V] = mul %18, %19
+      float f18_35[32];
+      load_frag<4, 64, true>(f18_35, (sa + L3_18), 0);
+      float f20_36[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_36[i] = (f18_35[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      // %28 [%row, V] = add %27, %20
+      float f28_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_37[i] = (f27_18[i] + f20_36[i]);
+      // %41 [%row, V] = round %28
+      u32 a28_38[4][4]; pack<4>(a28_38, f28_37);
+      float f41_39[32];
+      unpack<4>(f41_39, a28_38);
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %49 [%row, V] = add %39, %44
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L8_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      // %64 [%row, V] = add %58, %60
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L12_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
+      float f42_42[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_42[i] = (f28_37[i] - f41_39[i]);
+      u32 a42_43[4][4]; pack<4>(a42_43, f42_42);
+      // %45 [%col, V] = swap %42
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %50 [%row, V] = add %49, %46
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a42_43, (sa + L8_40)); mma_commit();
+      // %48 [%row, V] = contract[%col] %47, %43
+      // %51 [%row, V] = add %50, %48
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L9_47)); mma_commit();
+      // %75 [%col, V] = swap %51
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %65 [%row, V] = add %64, %61
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_43, (sa + L12_59)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %66 [%row, V] = add %65, %63
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L13_62)); mma_commit();
+      // %87 [%col, V] = swap %66
+      // %103 [%row, V] = mul %102, %51
+      mma_wait<2>();
+      mma_ready<sizeof(f33_26) / 4>(f33_26);
+      float f103_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_48[i] = (((float*)(sp + L24_102))[frag_col(i)] * f33_26[i]);
+      // %104 [%row, V] = round %103
+      u32 a103_49[4][4]; pack<4>(a103_49, f103_48);
+      float f104_50[32];
+      unpack<4>(f104_50, a103_49);
+      // %106 [K, V] = contract[%row] %5, %104
+      // %108 [K, V] = add %116, %106
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a103_49, (sa + L2_5)); mma_commit();
+      // %105 [%row, V] = sub %103, %104
+      float f105_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f105_52[i] = (f103_48[i] - f104_50[i]);
+      u32 a105_53[4][4]; pack<4>(a105_53, f105_52);
+      // %107 [K, V] = contract[%row] %5, %105
+      // %117 [K, V] = add %108, %107
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a105_53, (sa + L2_5)); mma_commit();
+      // %109 [%row, V] = mul %102, %66
+      mma_wait<2>();
+      mma_ready<sizeof(f53_28) / 4>(f53_28);
+      float f109_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f109_55[i] = (((float*)(sp + L24_102))[frag_col(i)] * f53_28[i]);
+      // %110 [%row, V] = round %109
+      u32 a109_56[4][4]; pack<4>(a109_56, f109_55);
+      float f110_57[32];
+      unpack<4>(f110_57, a109_56);
+      // %112 [K, V] = contract[%row] %21, %110
+      // %114 [K, V] = add %117, %112
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a109_56, (sa + L5_21)); mma_commit();
+      // %111 [%row, V] = sub %109, %110
+      float f111_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f111_59[i] = (f109_55[i] - f110_57[i]);
+      u32 a111_60[4][4]; pack<4>(a111_60, f111_59);
+      // %113 [K, V] = contract[%row] %21, %111
+      // %118 [K, V] = add %114, %113
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a111_60, (sa + L5_21)); mma_commit();
+      // %69 [%row, V] = round %51
+      u32 a51_62[4][4]; pack<4>(a51_62, f33_26);
+      float f69_63[32];
+      unpack<4>(f69_63, a51_62);
+      // %71 [%col, V] = swap %69
+      // %72 [%row, V] = contract[%col] %67, %71
+      // %77 [%row, V] = add %97, %72
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L14_67)); mma_commit();
+      // %70 [%row, V] = sub %51, %69
+      float f70_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_65[i] = (f33_26[i] - f69_63[i]);
+      u32 a70_66[4][4]; pack<4>(a70_66, f70_65);
+      // %73 [%col, V] = swap %70
+      // %74 [%row, V] = contract[%col] %67, %73
+      // %78 [%row, V] = add %77, %74
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a70_66, (sa + L14_67)); mma_commit();
+      // %76 [%row, V] = contract[%col] %68, %75
+      // %98 [%row, V] = add %78, %76
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L15_68)); mma_commit();
+      // %81 [%row, V] = round %66
+      u32 a66_69[4][4]; pack<4>(a66_69, f53_28);
+      float f81_70[32];
+      unpack<4>(f81_70, a66_69);
+      // %83 [%col, V] = swap %81
+      // %84 [%row, V] = contract[%col] %79, %83
+      // %89 [%row, V] = add %98, %84
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L16_79)); mma_commit();
+      // %82 [%row, V] = sub %66, %81
+      float f82_72[32];
+      UNROLL for (int i = 0; i < 32; ++i) f82_72[i] = (f53_28[i] - f81_70[i]);
+      u32 a82_73[4][4]; pack<4>(a82_73, f82_72);
+      // %85 [%col, V] = swap %82
+      // %86 [%row, V] = contract[%col] %79, %85
+      // %90 [%row, V] = add %89, %86
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a82_73, (sa + L16_79)); mma_commit();
+      // %88 [%row, V] = contract[%col] %80, %87
+      // %99 [%row, V] = add %90, %88
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L17_80)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f116_16) / 4>(f116_16);
+      mma_ready<sizeof(f97_19) / 4>(f97_19);
+      // store o, %99
+      store_frag<4, 64, true>((oa + O0), f97_19, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f116_16[i];
+      proxy_fence();
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // store final.S, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// Carries S from chunk to chunk and keeps it for the gradients.
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const __grid_constant__ TensorMap m_ws_S_written1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_69 = 99328, L19_82 = 99584, L14_11 = 0, L15_12 = 256;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 125440, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r3_0[1];
+    float r11_2[1];
+    float r19_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %11 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 100352; (void)to;
+      // %2 [%row, V] = load v1 row
+      // %5 [%row, K] = load k1 row
+      // %18 [%row, V] = load v2 row
+      // %21 [%row, K] = load k2 row
+      // %29 [%row, %col] = load ws.S.solve0_0
+      // %36 [%row, %col] = load ws.S.rest0_0
+      // %40 [%row, %col] = load ws.S.solve0_1
+      // %47 [%row, %col] = load ws.S.rest0_1
+      // %52 [%row, %col] = load ws.S.solve1_0
+      // %55 [%row, %col] = load ws.S.rest1_0
+      // %59 [%row, %col] = load ws.S.solve1_1
+      // %62 [%row, %col] = load ws.S.rest1_1
+      if (t == 96) {
+        const u32 bar = landed + n % 1 * 8;
+        bar_expect(bar, 98304);
+        tile_bulk<64, 1>(to + L0_2, m_v1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_18, m_v2, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_21, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L6_29, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7_36, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8_40, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9_47, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10_52, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11_55, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12_59, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13_62, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_v1, v0, head, first);
+      tile_prefetch<1>(m_k1, 0, head, first);
+      tile_prefetch<1>(m_v2, v0, head, first);
+      tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    auto drain = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written1, v0, head, first, (oa + O2));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      if (t == 96) bulk_commit();
+    };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v11_3 = r11_2[0];
+      const float v19_5 = r19_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      // %12 [%row] = cumsum %11
+      if (const int i = t; i < 64) ((float*)(basep + L14_11))[i] = v11_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L14_11)), false, false);
+      // %13 [%row] = exp %12
+      bar_sync(1, 128);
+      float v13_6 = 0.f;
+      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L15_12))[i]);
+      // %14 [%row] = neg %3
+      float v14_7 = 0.f;
+      if (const int i = t; i < 64) v14_7 = (-v3_1);
+      // %15 [%row] = mul %13, %14
+      float v15_8 = 0.f;
+      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
+      if (const int i = t; i < 64) ((float*)(sp + L16_15))[i] = v15_8;
+      // %25 [%row] = neg %19
+      float v25_9 = 0.f;
+      if (const int i = t; i < 64) v25_9 = (-v19_5);
+      // %26 [%row] = mul %13, %25
+      float v26_10 = 0.f;
+      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
+      if (const int i = t; i < 64) ((float*)(sp + L17_26))[i] = v26_10;
+      // %67 [] = pick last %12
+      const float s67_11 = ((float*)(basep + L15_12))[63];
+      // %68 [%row] = sub %67, %12
+      float v68_12 = 0.f;
+      if (const int i = t; i < 64) v68_12 = (s67_11 - ((float*)(basep + L15_12))[i]);
+      // %69 [%row] = exp %68
+      float v69_13 = 0.f;
+      if (const int i = t; i < 64) v69_13 = m_exp(v68_12);
+      if (const int i = t; i < 64) ((float*)(sp + L18_69))[i] = v69_13;
+      // %82 [] = exp %67
+      const float s82_14 = m_exp(s67_11);
+      if (t == 0) ((float*)(sp + L19_82))[0] = s82_14;
+      bar_sync(1, 128);
+      if (length < 64) {
+        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L2_5), length, t);
+        tile_clear<64, 1>((sa + L3_18), length, t);
+        tile_clear<64, 1>((sa + L5_21), length, t);
+        proxy_fence();
+      }
+      if (t == 96) bulk_wait<0>();
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
+    }
+    if (t == 96) bulk_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load ws.S.entry, whole S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 24576; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-      // store ws.S.cotangents, %1
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %17 [%col, V] = swap %2
-      // %18 [%row, V] = contract[%col] %16, %17
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
-      float f18_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L2_15)); mma_commit();
-      // %27 [%row, V] = contract[%col] %26, %17
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      float f27_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L4_25)); mma_commit();
-      // %4 [K, V] = round %1
-      u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
-      float f4_7[32];
-      unpack<4>(f4_7, a1_6);
-      // %6 [%row, V] = contract[K] %3, %4
-      float f6_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_9, a1_6, (sa + L1_3)); mma_commit();
-      // %21 [%row, V] = contract[K] %20, %4
-      float f21_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_11, a1_6, (sa + L3_20)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_7[i]);
-      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
-      // %7 [%row, V] = contract[K] %3, %5
-      // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_9, a5_13, (sa + L1_3)); mma_commit();
-      // %22 [%row, V] = contract[K] %20, %5
-      // %23 [%row, V] = add %21, %22
-      mma_open(); mma<64, 4, 64, false, false>(f21_11, a5_13, (sa + L3_20)); mma_commit();
-      // %100 [K, V] = mul %99, %1
-      const float s99_16 = ((float*)(sp + L20_99))[0];
-      float f100_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f100_17[i] = (s99_16 * f1_1[i]);
-      // %14 [%row, V] = mul %13, %8
+      // %6 [K, V] = round %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f6_3[32];
+      unpack<4>(f6_3, a1_2);
+      // %8 [%row, V] = contract[K] %5, %6
+      float f8_5[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
+      // %22 [%row, V] = contract[K] %21, %6
+      float f22_7[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
+      // %7 [K, V] = sub %1, %6
+      float f7_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (f1_1[i] - f6_3[i]);
+      u32 a7_9[4][4]; pack<4>(a7_9, f7_8);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_9, (sa + L2_5)); mma_commit();
+      // %23 [%row, V] = contract[K] %21, %7
+      // %24 [%row, V] = add %22, %23
+      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_9, (sa + L5_21)); mma_commit();
+      // %83 [K, V] = mul %82, %1
+      const float s82_12 = ((float*)(sp + L19_82))[0];
+      float f83_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
+      // %16 [%row, V] = mul %15, %10
       mma_wait<1>();
-      mma_ready<sizeof(f18_3) / 4>(f18_3);
-      mma_ready<sizeof(f27_5) / 4>(f27_5);
-      mma_ready<sizeof(f6_9) / 4>(f6_9);
-      float f14_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_18[i] = (((float*)(sp + L16_13))[frag_col(i)] * f6_9[i]);
-      // %19 [%row, V] = add %14, %18
-      float f19_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = (f14_18[i] + f18_3[i]);
-      // %24 [%row, V] = mul %13, %23
+      mma_ready<sizeof(f8_5) / 4>(f8_5);
+      float f16_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = (((float*)(sp + L16_15))[frag_col(i)] * f8_5[i]);
+      // %27 [%row, V] = mul %26, %24
       mma_wait<0>();
-      mma_ready<sizeof(f21_11) / 4>(f21_11);
-      float f24_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_20[i] = (((float*)(sp + L16_13))[frag_col(i)] * f21_11[i]);
-      // %28 [%row, V] = add %24, %27
-      float f28_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_21[i] = (f24_20[i] + f27_5[i]);
-      // %30 [%row, V] = round %19
-      u32 a19_22[4][4]; pack<4>(a19_22, f19_19);
-      float f30_23[32];
-      unpack<4>(f30_23, a19_22);
-      // %33 [%col, V] = swap %30
-      // %34 [%row, V] = contract[%col] %32, %33
-      float f34_25[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_25, a19_22, (sa + L5_29)); mma_commit();
-      // %58 [%row, V] = contract[%col] %57, %33
-      float f58_27[32];
-      mma_open(); mma<64, 4, 64, true, true>(f58_27, a19_22, (sa + L9_56)); mma_commit();
-      // %31 [%row, V] = sub %19, %30
-      float f31_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_28[i] = (f19_19[i] - f30_23[i]);
-      u32 a31_29[4][4]; pack<4>(a31_29, f31_28);
-      // %35 [%col, V] = swap %31
-      // %36 [%row, V] = contract[%col] %32, %35
-      // %40 [%row, V] = add %34, %36
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a31_29, (sa + L5_29)); mma_commit();
-      // %39 [%row, V] = contract[%col] %38, %33
-      // %41 [%row, V] = add %40, %39
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a19_22, (sa + L6_37)); mma_commit();
-      // %59 [%row, V] = contract[%col] %57, %35
-      // %63 [%row, V] = add %58, %59
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a31_29, (sa + L9_56)); mma_commit();
-      // %62 [%row, V] = contract[%col] %61, %33
-      // %64 [%row, V] = add %63, %62
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a19_22, (sa + L10_60)); mma_commit();
-      // %43 [%row, V] = round %28
-      u32 a28_34[4][4]; pack<4>(a28_34, f28_21);
-      float f43_35[32];
-      unpack<4>(f43_35, a28_34);
-      // %46 [%col, V] = swap %43
-      // %47 [%row, V] = contract[%col] %45, %46
-      // %53 [%row, V] = add %41, %47
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L7_42)); mma_commit();
-      // %67 [%row, V] = contract[%col] %66, %46
-      // %72 [%row, V] = add %64, %67
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L11_65)); mma_commit();
-      // %44 [%row, V] = sub %28, %43
-      float f44_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f28_21[i] - f43_35[i]);
-      u32 a44_39[4][4]; pack<4>(a44_39, f44_38);
-      // %48 [%col, V] = swap %44
-      // %49 [%row, V] = contract[%col] %45, %48
-      // %54 [%row, V] = add %53, %49
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a44_39, (sa + L7_42)); mma_commit();
-      // %52 [%row, V] = contract[%col] %51, %46
-      // %55 [%row, V] = add %54, %52
-      mma_open(); mma<64, 4, 64, true, false>(f34_25, a28_34, (sa + L8_50)); mma_commit();
-      // %68 [%row, V] = contract[%col] %66, %48
-      // %73 [%row, V] = add %72, %68
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a44_39, (sa + L11_65)); mma_commit();
-      // %71 [%row, V] = contract[%col] %70, %46
-      // %74 [%row, V] = add %73, %71
-      mma_open(); mma<64, 4, 64, true, false>(f58_27, a28_34, (sa + L12_69)); mma_commit();
-      // %78 [%row, V] = mul %77, %2
-      float f2_44[32];
-      load_frag<4, 64, true>(f2_44, (sa + L0_2), 0);
-      float f78_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_45[i] = (((float*)(sp + L17_77))[frag_col(i)] * f2_44[i]);
-      u32 a78_46[4][4]; pack<4>(a78_46, f78_45);
-      // %80 [K, V] = contract[%row] %79, %78
-      // %101 [K, V] = add %100, %80
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a78_46, (sa + L13_79)); mma_commit();
-      // %84 [%row, V] = mul %83, %55
-      mma_wait<3>();
-      mma_ready<sizeof(f34_25) / 4>(f34_25);
-      float f84_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f84_48[i] = (((float*)(sp + L18_83))[frag_col(i)] * f34_25[i]);
-      // %85 [%row, V] = round %84
-      u32 a84_49[4][4]; pack<4>(a84_49, f84_48);
-      float f85_50[32];
-      unpack<4>(f85_50, a84_49);
-      // %87 [K, V] = contract[%row] %3, %85
-      // %89 [K, V] = add %101, %87
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a84_49, (sa + L1_3)); mma_commit();
-      // %86 [%row, V] = sub %84, %85
-      float f86_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_52[i] = (f84_48[i] - f85_50[i]);
-      u32 a86_53[4][4]; pack<4>(a86_53, f86_52);
-      // %88 [K, V] = contract[%row] %3, %86
-      // %102 [K, V] = add %89, %88
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a86_53, (sa + L1_3)); mma_commit();
-      // %93 [%row, V] = mul %92, %74
-      mma_wait<3>();
-      mma_ready<sizeof(f58_27) / 4>(f58_27);
-      float f93_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f93_55[i] = (((float*)(sp + L19_92))[frag_col(i)] * f58_27[i]);
-      // %94 [%row, V] = round %93
-      u32 a93_56[4][4]; pack<4>(a93_56, f93_55);
-      float f94_57[32];
-      unpack<4>(f94_57, a93_56);
-      // %96 [K, V] = contract[%row] %20, %94
-      // %98 [K, V] = add %102, %96
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a93_56, (sa + L3_20)); mma_commit();
-      // %95 [%row, V] = sub %93, %94
-      float f95_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_59[i] = (f93_55[i] - f94_57[i]);
-      u32 a95_60[4][4]; pack<4>(a95_60, f95_59);
-      // %97 [K, V] = contract[%row] %20, %95
-      // %103 [K, V] = add %98, %97
-      mma_open(); mma<64, 4, 64, true, false>(f100_17, a95_60, (sa + L3_20)); mma_commit();
+      mma_ready<sizeof(f22_7) / 4>(f22_7);
+      float f27_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (((float*)(sp + L17_26))[frag_col(i)] * f22_7[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_16[32];
+      load_frag<4, 64, true>(f2_16, (sa + L0_2), 0);
+      float f4_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_17[i] = (f2_16[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %17 [%row, V] = add %16, %4
+      float f17_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_18[i] = (f16_14[i] + f4_17[i]);
+      // %30 [%row, V] = round %17
+      u32 a17_19[4][4]; pack<4>(a17_19, f17_18);
+      float f30_20[32];
+      unpack<4>(f30_20, a17_19);
+      // %32 [%col, V] = swap %30
+      // %33 [%row, V] = contract[%col] %29, %32
+      float f33_22[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_24[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
+      // %31 [%row, V] = sub %17, %30
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
+      // %34 [%col, V] = swap %31
+      // %35 [%row, V] = contract[%col] %29, %34
+      // %38 [%row, V] = add %33, %35
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
+      // %37 [%row, V] = contract[%col] %36, %32
+      // %39 [%row, V] = add %38, %37
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
+      // %20 [%row, V] = mul %18, %19
+      float f18_31[32];
+      load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
+      float f20_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_32[i] = (f18_31[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      // %28 [%row, V] = add %27, %20
+      float f28_33[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_33[i] = (f27_15[i] + f20_32[i]);
+      // %41 [%row, V] = round %28
+      u32 a28_34[4][4]; pack<4>(a28_34, f28_33);
+      float f41_35[32];
+      unpack<4>(f41_35, a28_34);
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %49 [%row, V] = add %39, %44
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      // %64 [%row, V] = add %58, %60
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
+      float f42_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
+      u32 a42_39[4][4]; pack<4>(a42_39, f42_38);
+      // %45 [%col, V] = swap %42
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %50 [%row, V] = add %49, %46
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a42_39, (sa + L8_40)); mma_commit();
+      // %48 [%row, V] = contract[%col] %47, %43
+      // %51 [%row, V] = add %50, %48
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %65 [%row, V] = add %64, %61
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %66 [%row, V] = add %65, %63
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
+      // %70 [%row, V] = mul %69, %51
+      mma_wait<2>();
+      mma_ready<sizeof(f33_22) / 4>(f33_22);
+      float f70_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
+      // %71 [%row, V] = round %70
+      u32 a70_45[4][4]; pack<4>(a70_45, f70_44);
+      float f71_46[32];
+      unpack<4>(f71_46, a70_45);
+      // %73 [K, V] = contract[%row] %5, %71
+      // %75 [K, V] = add %83, %73
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a70_45, (sa + L2_5)); mma_commit();
+      // %72 [%row, V] = sub %70, %71
+      float f72_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_48[i] = (f70_44[i] - f71_46[i]);
+      u32 a72_49[4][4]; pack<4>(a72_49, f72_48);
+      // %74 [K, V] = contract[%row] %5, %72
+      // %84 [K, V] = add %75, %74
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_49, (sa + L2_5)); mma_commit();
+      // %76 [%row, V] = mul %69, %66
+      mma_wait<2>();
+      mma_ready<sizeof(f53_24) / 4>(f53_24);
+      float f76_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
+      // %77 [%row, V] = round %76
+      u32 a76_52[4][4]; pack<4>(a76_52, f76_51);
+      float f77_53[32];
+      unpack<4>(f77_53, a76_52);
+      // %79 [K, V] = contract[%row] %21, %77
+      // %81 [K, V] = add %84, %79
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a76_52, (sa + L5_21)); mma_commit();
+      // %78 [%row, V] = sub %76, %77
+      float f78_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_55[i] = (f76_51[i] - f77_53[i]);
+      u32 a78_56[4][4]; pack<4>(a78_56, f78_55);
+      // %80 [K, V] = contract[%row] %21, %78
+      // %85 [K, V] = add %81, %80
+      mma_open(); mma<64, 4, 64, true, false>(f83_13, a78_56, (sa + L5_21)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f100_17) / 4>(f100_17);
-      // store ws.S.solved0, %55
-      store_frag<4, 64, true>((oa + O1), f34_25, 0);
-      // store ws.S.solved1, %74
-      store_frag<4, 64, true>((oa + O2), f58_27, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f100_17[i];
+      mma_ready<sizeof(f83_13) / 4>(f83_13);
+      // store ws.S.written0, %51
+      store_frag<4, 64, true>((oa + O1), f33_22, 0);
+      // store ws.S.written1, %66
+      store_frag<4, 64, true>((oa + O2), f53_24, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
       proxy_fence();
       bar_arrive(empty + n % 1 * 8);
     }
-    // store d_S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }

@@ -143,9 +143,9 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
 }
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score_rest0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M11 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 18432, M12 = 18432, M13 = 0, M4_2 = 59392;
+  constexpr u32 M0 = 0, M12 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 0, M11 = 18432, M13 = 18432, M14 = 0, M4_2 = 59392;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -238,42 +238,52 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   bar_sync(1, 128);
   float whole_16[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_16, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
   float f18_17[32];
-  float f20_18[32];
+  float f22_18[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = whole_16[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f20_18[i] = whole_16[1][i];
+  UNROLL for (int i = 0; i < 32; ++i) f22_18[i] = whole_16[1][i];
   bar_sync(1, 128);
-  // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
+  // %22 [%row, %col] = dscore[K] strict %11, %10 by %0
   // %19 [%row, %col] = mul %6, %18
   float f19_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = (0.125f * f18_17[i]);
+  // %20 [%row, %col] = round %19
+  float f20_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_20[i] = low(pack2(f19_19[i], 0.f));
+  // %21 [%row, %col] = sub %19, %20
+  float f21_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_21[i] = (f19_19[i] - f20_20[i]);
   // store ws.S.score0_0, %19
   store_frag<4, 64, false>((base + M10), f19_19, 0);
   bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
-  // %21 [%row, %col] = mul %12, %20
-  float f21_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_20[i] = ((-1.f) * f20_18[i]);
-  // %22 [%row, %col] = inverse fine %21
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_20[i];
+  // store ws.S.score_rest0_0, %21
+  store_frag<4, 64, false>((base + M11), f21_21, 0);
   bar_sync(1, 128);
-  tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
-  // %23 [%row, %col] = round %22
-  bar_sync(1, 128);
-  float f22_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
+  tile_store<64, 1, 128>(p_ws_S_score_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M11), t);
+  // %23 [%row, %col] = mul %12, %22
   float f23_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_22[i] = low(pack2(f22_21[i], 0.f));
-  // %24 [%row, %col] = sub %22, %23
-  float f24_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f24_23[i] = (f22_21[i] - f23_22[i]);
-  // store ws.S.solve0_0, %22
-  store_frag<4, 64, false>((base + M12), f22_21, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f23_22[i] = ((-1.f) * f22_18[i]);
+  // %24 [%row, %col] = inverse fine %23
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M12))[frag_row(i) * 72 + frag_col(i)] = f23_22[i];
   bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
-  // store ws.S.rest0_0, %24
+  tri_inverse<72, true>(((float*)(basep + M12)), t, 4);
+  // %25 [%row, %col] = round %24
+  bar_sync(1, 128);
+  float f24_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f24_23[i] = ((float*)(basep + M12))[frag_row(i) * 72 + frag_col(i)];
+  float f25_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = low(pack2(f24_23[i], 0.f));
+  // %26 [%row, %col] = sub %24, %25
+  float f26_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_25[i] = (f24_23[i] - f25_24[i]);
+  // store ws.S.solve0_0, %24
   store_frag<4, 64, false>((base + M13), f24_23, 0);
   bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
+  // store ws.S.rest0_0, %26
+  store_frag<4, 64, false>((base + M14), f26_25, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
 }
 
 // What every segment adds to S by its end.
@@ -566,9 +576,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 }
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_value7, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score_rest0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_value7, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M11 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 18432, M12 = 18432, M13 = 0, M4_2 = 59392;
+  constexpr u32 M0 = 0, M12 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 0, M11 = 18432, M13 = 18432, M14 = 0, M4_2 = 59392;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -666,48 +676,58 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   bar_sync(1, 128);
   float whole_17[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_17, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
   float f18_18[32];
-  float f20_19[32];
+  float f22_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_18[i] = whole_17[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = whole_17[1][i];
+  UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = whole_17[1][i];
   bar_sync(1, 128);
-  // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
+  // %22 [%row, %col] = dscore[K] strict %11, %10 by %0
   // %19 [%row, %col] = mul %6, %18
   float f19_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (0.125f * f18_18[i]);
+  // %20 [%row, %col] = round %19
+  float f20_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_21[i] = low(pack2(f19_20[i], 0.f));
+  // %21 [%row, %col] = sub %19, %20
+  float f21_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = (f19_20[i] - f20_21[i]);
   // store ws.S.score0_0, %19
   store_frag<4, 64, false>((base + M10), f19_20, 0);
   bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
-  // %21 [%row, %col] = mul %12, %20
-  float f21_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_21[i] = ((-1.f) * f20_19[i]);
-  // %22 [%row, %col] = inverse fine %21
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_21[i];
+  // store ws.S.score_rest0_0, %21
+  store_frag<4, 64, false>((base + M11), f21_22, 0);
   bar_sync(1, 128);
-  tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
-  // %23 [%row, %col] = round %22
-  bar_sync(1, 128);
-  float f22_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_22[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
+  tile_store<64, 1, 128>(p_ws_S_score_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M11), t);
+  // %23 [%row, %col] = mul %12, %22
   float f23_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_23[i] = low(pack2(f22_22[i], 0.f));
-  // %24 [%row, %col] = sub %22, %23
-  float f24_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = (f22_22[i] - f23_23[i]);
-  // store ws.S.solve0_0, %22
-  store_frag<4, 64, false>((base + M12), f22_22, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f23_23[i] = ((-1.f) * f22_19[i]);
+  // %24 [%row, %col] = inverse fine %23
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M12))[frag_row(i) * 72 + frag_col(i)] = f23_23[i];
   bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
-  // store ws.S.rest0_0, %24
+  tri_inverse<72, true>(((float*)(basep + M12)), t, 4);
+  // %25 [%row, %col] = round %24
+  bar_sync(1, 128);
+  float f24_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = ((float*)(basep + M12))[frag_row(i) * 72 + frag_col(i)];
+  float f25_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_25[i] = low(pack2(f24_24[i], 0.f));
+  // %26 [%row, %col] = sub %24, %25
+  float f26_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_26[i] = (f24_24[i] - f25_25[i]);
+  // store ws.S.solve0_0, %24
   store_frag<4, 64, false>((base + M13), f24_24, 0);
   bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
+  // store ws.S.rest0_0, %26
+  store_frag<4, 64, false>((base + M14), f26_26, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
 }
 
-// Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score_rest0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_10 = 24576, L4_18 = 32768, L5_26 = 40960, L6_31 = 49152, L7_33 = 57344, L8_39 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -716,186 +736,196 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 32768, full = base + 132352, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 132352, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (half >= 1) {
-    float r29_0[1];
+    float r39_0[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %29 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      // %39 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r39_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
     };
     auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 50176; (void)to;
-      // %2 [%row, V] = load w row
-      tile_load<64, 1, 128>((to + L0_2), p_w + (i64)first * s_w.token + (i64)head * s_w.head + (i64)v0 * 1, (i64)s_w.token, length, v_here, t);
-      // %3 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L1_3), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %5 [%row, K] = load ws.S.erase0 row
-      tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %12 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L3_12), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %19 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L4_19), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %23 [%row, K] = load ws.S.col0 row
-      tile_load<64, 1, 128>((to + L5_23), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const u32 to = stage0 + n % 2 * 66560; (void)to;
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L2_9), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %10 [%row, %col] = load ws.S.score_rest0_0
+      tile_load<64, 1, 128>((to + L3_10), p_ws_S_score_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %18 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_18), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %26 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L5_26), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %31 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L6_31), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %33 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L7_33), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
-      tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-    };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 50176; (void)sa;
+      const u32 sa = stage0 + n % 2 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v29_1 = r29_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L6_29))[i] = v29_1;
+      const float v39_1 = r39_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L8_39))[i] = v39_1;
       if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
+      // %11 [%col, %row] = swap %9
+      // %14 [%col, %row] = swap %10
+      // %21 [%col, %row] = swap %18
+      // %27 [%col, %row] = swap %26
       bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 2) drain(n + 1 - 2);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load ws.S.entry, whole S
+    // %0 [K, V] = zeros
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 50176; (void)sa;
+      const u32 sa = stage0 + n % 2 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
+      const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      // store ws.S.states, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %6 [K, V] = round %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
-      // %8 [%row, V] = contract[K] %5, %6
-      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
-      float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
-      // %7 [K, V] = sub %1, %6
-      float f7_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (f1_1[i] - f6_2[i]);
-      // %4 [%row, V] = mul %2, %3
-      float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
-      float f3_7[32];
-      load_frag<4, 64, true>(f3_7, (sa + L1_3), 0);
-      float f4_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f2_6[i] * f3_7[i]);
-      // %30 [K, V] = mul %29, %1
-      float f30_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_9[i] = (((float*)(sp + L6_29))[frag_col(i)] * f1_1[i]);
-      // %9 [%row, V] = contract[K] %5, %7
-      // %10 [%row, V] = add %8, %9
+      // %12 [%col, V] = swap %2
+      // %13 [%row, V] = contract[%col] %11, %12
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f13_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f13_3, a2_2, (sa + L2_9)); mma_commit();
+      // %4 [K, V] = round %1
+      float f4_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [%row, V] = contract[K] %3, %4
+      u32 a4_5[4][4]; pack<4>(a4_5, f4_4);
+      float f6_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_6, a4_5, (sa + L1_3)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_7[i] = (f1_1[i] - f4_4[i]);
+      // %40 [K, V] = mul %39, %1
+      float f40_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f40_8[i] = (((float*)(sp + L8_39))[frag_col(i)] * f1_1[i]);
+      // %32 [K, V] = contract[%row] %31, %2
+      // %41 [K, V] = add %40, %32
+      u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0_2));
+      float f41_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_10[i] = f40_8[i];
+      mma_open(); mma<64, 4, 64, true, false>(f41_10, a2_9, (sa + L6_31)); mma_commit();
+      // %15 [%row, V] = contract[%col] %14, %12
+      // %16 [%row, V] = add %13, %15
+      mma_wait<2>();
+      mma_ready<sizeof(f13_3) / 4>(f13_3);
+      u32 a2_11[4][4]; load_as<4, 64, true>(a2_11, (sa + L0_2));
+      float f16_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = f13_3[i];
+      mma_open(); mma<64, 4, 64, true, false>(f16_12, a2_11, (sa + L3_10)); mma_commit();
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_wait<2>();
+      mma_ready<sizeof(f6_6) / 4>(f6_6);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_7);
+      float f8_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_14[i] = f6_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f8_14, a5_13, (sa + L1_3)); mma_commit();
+      // %17 [%row, V] = add %8, %16
       mma_wait<0>();
-      mma_ready<sizeof(f8_4) / 4>(f8_4);
-      u32 a7_10[4][4]; pack<4>(a7_10, f7_5);
-      float f10_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_11[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_11, a7_10, (sa + L2_5)); mma_commit();
-      // %11 [%row, V] = add %10, %4
+      mma_ready<sizeof(f41_10) / 4>(f41_10);
+      mma_ready<sizeof(f16_12) / 4>(f16_12);
+      mma_ready<sizeof(f8_14) / 4>(f8_14);
+      float f17_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f8_14[i] + f16_12[i]);
+      // %19 [%row, V] = round %17
+      float f19_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = low(pack2(f17_15[i], 0.f));
+      // %22 [%col, V] = swap %19
+      // %23 [%row, V] = contract[%col] %21, %22
+      u32 a19_17[4][4]; pack<4>(a19_17, f19_16);
+      float f23_18[32];
+      mma_open(); mma<64, 4, 64, true, true>(f23_18, a19_17, (sa + L4_18)); mma_commit();
+      // %20 [%row, V] = sub %17, %19
+      float f20_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = (f17_15[i] - f19_16[i]);
+      // %24 [%col, V] = swap %20
+      // %25 [%row, V] = contract[%col] %21, %24
+      // %29 [%row, V] = add %23, %25
       mma_wait<0>();
-      mma_ready<sizeof(f10_11) / 4>(f10_11);
-      float f11_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_12[i] = (f10_11[i] + f4_8[i]);
-      // %13 [%row, V] = round %11
-      float f13_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = low(pack2(f11_12[i], 0.f));
-      // %15 [%col, V] = swap %13
-      // %16 [%row, V] = contract[%col] %12, %15
-      u32 a13_14[4][4]; pack<4>(a13_14, f13_13);
-      float f16_15[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_15, a13_14, (sa + L3_12)); mma_commit();
-      // %14 [%row, V] = sub %11, %13
-      float f14_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f11_12[i] - f13_13[i]);
-      // %17 [%col, V] = swap %14
-      // %18 [%row, V] = contract[%col] %12, %17
-      // %21 [%row, V] = add %16, %18
+      mma_ready<sizeof(f23_18) / 4>(f23_18);
+      u32 a20_20[4][4]; pack<4>(a20_20, f20_19);
+      float f29_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = f23_18[i];
+      mma_open(); mma<64, 4, 64, true, false>(f29_21, a20_20, (sa + L4_18)); mma_commit();
+      // %28 [%row, V] = contract[%col] %27, %22
+      // %30 [%row, V] = add %29, %28
       mma_wait<0>();
-      mma_ready<sizeof(f16_15) / 4>(f16_15);
-      u32 a14_17[4][4]; pack<4>(a14_17, f14_16);
-      float f21_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = f16_15[i];
-      mma_open(); mma<64, 4, 64, false, false>(f21_18, a14_17, (sa + L3_12)); mma_commit();
-      // %20 [%row, V] = contract[%col] %19, %15
-      // %22 [%row, V] = add %21, %20
+      mma_ready<sizeof(f29_21) / 4>(f29_21);
+      u32 a19_22[4][4]; pack<4>(a19_22, f19_16);
+      float f30_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_23[i] = f29_21[i];
+      mma_open(); mma<64, 4, 64, true, false>(f30_23, a19_22, (sa + L5_26)); mma_commit();
+      // %34 [%row, V] = round %30
       mma_wait<0>();
-      mma_ready<sizeof(f21_18) / 4>(f21_18);
-      u32 a13_19[4][4]; pack<4>(a13_19, f13_13);
-      float f22_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = f21_18[i];
-      mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4_19)); mma_commit();
-      // %24 [%row, V] = round %22
+      mma_ready<sizeof(f30_23) / 4>(f30_23);
+      float f34_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f34_24[i] = low(pack2(f30_23[i], 0.f));
+      // %36 [K, V] = contract[%row] %33, %34
+      u32 a34_25[4][4]; pack<4>(a34_25, f34_24);
+      float f36_26[32];
+      mma_open(); mma<64, 4, 64, true, true>(f36_26, a34_25, (sa + L7_33)); mma_commit();
+      // %35 [%row, V] = sub %30, %34
+      float f35_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (f30_23[i] - f34_24[i]);
+      // %37 [K, V] = contract[%row] %33, %35
+      // %38 [K, V] = add %36, %37
       mma_wait<0>();
-      mma_ready<sizeof(f22_20) / 4>(f22_20);
-      float f24_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_21[i] = low(pack2(f22_20[i], 0.f));
-      // %26 [K, V] = contract[%row] %23, %24
-      u32 a24_22[4][4]; pack<4>(a24_22, f24_21);
-      float f26_23[32];
-      mma_open(); mma<64, 4, 64, true, true>(f26_23, a24_22, (sa + L5_23)); mma_commit();
-      // %25 [%row, V] = sub %22, %24
-      float f25_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f22_20[i] - f24_21[i]);
-      // %27 [K, V] = contract[%row] %23, %25
-      // %28 [K, V] = add %26, %27
+      mma_ready<sizeof(f36_26) / 4>(f36_26);
+      u32 a35_28[4][4]; pack<4>(a35_28, f35_27);
+      float f38_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_29[i] = f36_26[i];
+      mma_open(); mma<64, 4, 64, true, false>(f38_29, a35_28, (sa + L7_33)); mma_commit();
+      // %42 [K, V] = add %41, %38
       mma_wait<0>();
-      mma_ready<sizeof(f26_23) / 4>(f26_23);
-      u32 a25_25[4][4]; pack<4>(a25_25, f25_24);
-      float f28_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_26[i] = f26_23[i];
-      mma_open(); mma<64, 4, 64, true, false>(f28_26, a25_25, (sa + L5_23)); mma_commit();
-      // %31 [K, V] = add %30, %28
-      mma_wait<0>();
-      mma_ready<sizeof(f28_26) / 4>(f28_26);
-      float f31_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (f30_9[i] + f28_26[i]);
-      // store ws.S.written0, %22
-      store_frag<4, 64, true>((oa + O1), f22_20, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_27[i];
+      mma_ready<sizeof(f38_29) / 4>(f38_29);
+      float f42_30[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_30[i] = (f41_10[i] + f38_29[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f42_30[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 

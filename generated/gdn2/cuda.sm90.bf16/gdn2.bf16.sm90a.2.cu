@@ -6,6 +6,198 @@ constexpr int kChunk = 64;
 #include "prelude.cuh"
 typedef bf16 io;
 
+// What every segment adds to S by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 149760, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r29_0[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %29 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 50176; (void)to;
+      // %2 [%row, V] = load w row
+      // %3 [%row, V] = load v row
+      // %5 [%row, K] = load ws.S.erase0 row
+      // %12 [%row, %col] = load ws.S.solve0_0
+      // %19 [%row, %col] = load ws.S.rest0_0
+      // %23 [%row, K] = load ws.S.col0 row
+      if (t == 96) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 49152);
+        tile_bulk<64, 1>(to + L0_2, m_w, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_ws_S_erase0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_12, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_19, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_23, m_ws_S_col0, 0, head, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v29_1 = r29_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_29))[i] = v29_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (length < 64) {
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L2_5), length, t);
+        tile_clear<64, 1>((sa + L5_23), length, t);
+        proxy_fence();
+      }
+      bar_arrive(full + n % 3 * 8);
+    }
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      // %6 [K, V] = round %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %7 [K, V] = sub %1, %6
+      float f7_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_6[32];
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
+      float f3_7[32];
+      load_frag<4, 64, true>(f3_7, (sa + L1_3), 0);
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f2_6[i] * f3_7[i]);
+      // %30 [K, V] = mul %29, %1
+      float f30_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_9[i] = (((float*)(sp + L6_29))[frag_col(i)] * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_wait<0>();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_10[4][4]; pack<4>(a7_10, f7_5);
+      float f10_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_11[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_11, a7_10, (sa + L2_5)); mma_commit();
+      // %11 [%row, V] = add %10, %4
+      mma_wait<0>();
+      mma_ready<sizeof(f10_11) / 4>(f10_11);
+      float f11_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_12[i] = (f10_11[i] + f4_8[i]);
+      // %13 [%row, V] = round %11
+      float f13_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = low(pack2(f11_12[i], 0.f));
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %12, %15
+      u32 a13_14[4][4]; pack<4>(a13_14, f13_13);
+      float f16_15[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_15, a13_14, (sa + L3_12)); mma_commit();
+      // %14 [%row, V] = sub %11, %13
+      float f14_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f11_12[i] - f13_13[i]);
+      // %17 [%col, V] = swap %14
+      // %18 [%row, V] = contract[%col] %12, %17
+      // %21 [%row, V] = add %16, %18
+      mma_wait<0>();
+      mma_ready<sizeof(f16_15) / 4>(f16_15);
+      u32 a14_17[4][4]; pack<4>(a14_17, f14_16);
+      float f21_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = f16_15[i];
+      mma_open(); mma<64, 4, 64, false, false>(f21_18, a14_17, (sa + L3_12)); mma_commit();
+      // %20 [%row, V] = contract[%col] %19, %15
+      // %22 [%row, V] = add %21, %20
+      mma_wait<0>();
+      mma_ready<sizeof(f21_18) / 4>(f21_18);
+      u32 a13_19[4][4]; pack<4>(a13_19, f13_13);
+      float f22_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = f21_18[i];
+      mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4_19)); mma_commit();
+      // %24 [%row, V] = round %22
+      mma_wait<0>();
+      mma_ready<sizeof(f22_20) / 4>(f22_20);
+      float f24_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_21[i] = low(pack2(f22_20[i], 0.f));
+      // %26 [K, V] = contract[%row] %23, %24
+      u32 a24_22[4][4]; pack<4>(a24_22, f24_21);
+      float f26_23[32];
+      mma_open(); mma<64, 4, 64, true, true>(f26_23, a24_22, (sa + L5_23)); mma_commit();
+      // %25 [%row, V] = sub %22, %24
+      float f25_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f22_20[i] - f24_21[i]);
+      // %27 [K, V] = contract[%row] %23, %25
+      // %28 [K, V] = add %26, %27
+      mma_wait<0>();
+      mma_ready<sizeof(f26_23) / 4>(f26_23);
+      u32 a25_25[4][4]; pack<4>(a25_25, f25_24);
+      float f28_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_26[i] = f26_23[i];
+      mma_open(); mma<64, 4, 64, true, false>(f28_26, a25_25, (sa + L5_23)); mma_commit();
+      // %31 [K, V] = add %30, %28
+      mma_wait<0>();
+      mma_ready<sizeof(f28_26) / 4>(f28_26);
+      float f31_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (f30_9[i] + f28_26[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_27[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -190,8 +382,279 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
   }
 }
 
-// The state of S at every segment's start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Carries S from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_24 = 49152, L7_35 = 57344, L8_40 = 65536, L9_44 = 73728;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 16384, full = base + 165120, empty = full + 16, landed = empty + 16;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r44_0[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %44 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r44_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 2 * 74752; (void)to;
+      // %2 [%row, V] = load w row
+      // %3 [%row, V] = load v row
+      // %5 [%row, K] = load ws.S.erase0 row
+      // %12 [%row, %col] = load ws.S.solve0_0
+      // %19 [%row, %col] = load ws.S.rest0_0
+      // %23 [%row, %col] = load ws.S.score0_0
+      // %24 [%row, %col] = load ws.S.score_rest0_0
+      // %35 [%row, K] = load ws.S.read0 row
+      // %40 [%row, K] = load ws.S.col0 row
+      if (t == 96) {
+        const u32 bar = landed + n % 2 * 8;
+        bar_expect(bar, 73728);
+        tile_bulk<64, 1>(to + L0_2, m_w, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_ws_S_erase0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_12, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_19, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_23, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_24, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7_35, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L8_40, m_ws_S_col0, 0, head, first, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_w, v0, head, first);
+      tile_prefetch<1>(m_v, v0, head, first);
+      tile_prefetch<1>(m_ws_S_erase0, 0, head, first);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_read0, 0, head, first);
+      tile_prefetch<1>(m_ws_S_col0, 0, head, first);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
+    auto drain = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 2 * 8192; (void)oa;
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      if (t == 96) bulk_commit();
+    };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 2 * 74752; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v44_1 = r44_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L9_44))[i] = v44_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      if (length < 64) {
+        bar_wait(landed + n % 2 * 8, (n / 2) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L2_5), length, t);
+        tile_clear<64, 1>((sa + L7_35), length, t);
+        tile_clear<64, 1>((sa + L8_40), length, t);
+        proxy_fence();
+      }
+      if (t == 96) bulk_wait<0>();
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 2) drain(n + 1 - 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
+    }
+    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 96) bulk_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load ws.S.entry, whole S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 2 * 74752; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 2 * 8192; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
+      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
+      // %6 [K, V] = round %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %36 [%row, V] = contract[K] %35, %6
+      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
+      float f36_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f36_6, a6_5, (sa + L7_35)); mma_commit();
+      // %7 [K, V] = sub %1, %6
+      float f7_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_8[32];
+      load_frag<4, 64, true>(f2_8, (sa + L0_2), 0);
+      float f3_9[32];
+      load_frag<4, 64, true>(f3_9, (sa + L1_3), 0);
+      float f4_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_10[i] = (f2_8[i] * f3_9[i]);
+      // %45 [K, V] = mul %44, %1
+      float f45_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f45_11[i] = (((float*)(sp + L9_44))[frag_col(i)] * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_wait<1>();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_12[4][4]; pack<4>(a7_12, f7_7);
+      float f10_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_13[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_13, a7_12, (sa + L2_5)); mma_commit();
+      // %37 [%row, V] = contract[K] %35, %7
+      // %38 [%row, V] = add %36, %37
+      mma_wait<1>();
+      mma_ready<sizeof(f36_6) / 4>(f36_6);
+      u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
+      float f38_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_15[i] = f36_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f38_15, a7_14, (sa + L7_35)); mma_commit();
+      // %11 [%row, V] = add %10, %4
+      mma_wait<1>();
+      mma_ready<sizeof(f10_13) / 4>(f10_13);
+      float f11_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_16[i] = (f10_13[i] + f4_10[i]);
+      // %13 [%row, V] = round %11
+      float f13_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_17[i] = low(pack2(f11_16[i], 0.f));
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %12, %15
+      u32 a13_18[4][4]; pack<4>(a13_18, f13_17);
+      float f16_19[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_19, a13_18, (sa + L3_12)); mma_commit();
+      // %14 [%row, V] = sub %11, %13
+      float f14_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_20[i] = (f11_16[i] - f13_17[i]);
+      // %17 [%col, V] = swap %14
+      // %18 [%row, V] = contract[%col] %12, %17
+      // %21 [%row, V] = add %16, %18
+      mma_wait<0>();
+      mma_ready<sizeof(f38_15) / 4>(f38_15);
+      mma_ready<sizeof(f16_19) / 4>(f16_19);
+      u32 a14_21[4][4]; pack<4>(a14_21, f14_20);
+      float f21_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = f16_19[i];
+      mma_open(); mma<64, 4, 64, false, false>(f21_22, a14_21, (sa + L3_12)); mma_commit();
+      // %20 [%row, V] = contract[%col] %19, %15
+      // %22 [%row, V] = add %21, %20
+      mma_wait<0>();
+      mma_ready<sizeof(f21_22) / 4>(f21_22);
+      u32 a13_23[4][4]; pack<4>(a13_23, f13_17);
+      float f22_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_24[i] = f21_22[i];
+      mma_open(); mma<64, 4, 64, false, false>(f22_24, a13_23, (sa + L4_19)); mma_commit();
+      // %31 [%col, V] = swap %22
+      // %25 [%row, V] = round %22
+      mma_wait<0>();
+      mma_ready<sizeof(f22_24) / 4>(f22_24);
+      float f25_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_25[i] = low(pack2(f22_24[i], 0.f));
+      // %27 [%col, V] = swap %25
+      // %41 [K, V] = contract[%row] %40, %25
+      u32 a25_26[4][4]; pack<4>(a25_26, f25_25);
+      float f41_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f41_27, a25_26, (sa + L8_40)); mma_commit();
+      // %28 [%row, V] = contract[%col] %23, %27
+      u32 a25_28[4][4]; pack<4>(a25_28, f25_25);
+      float f28_29[32];
+      mma_open(); mma<64, 4, 64, false, true>(f28_29, a25_28, (sa + L5_23)); mma_commit();
+      // %26 [%row, V] = sub %22, %25
+      float f26_30[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_30[i] = (f22_24[i] - f25_25[i]);
+      // %29 [%col, V] = swap %26
+      // %42 [K, V] = contract[%row] %40, %26
+      // %43 [K, V] = add %41, %42
+      mma_wait<1>();
+      mma_ready<sizeof(f41_27) / 4>(f41_27);
+      u32 a26_31[4][4]; pack<4>(a26_31, f26_30);
+      float f43_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = f41_27[i];
+      mma_open(); mma<64, 4, 64, true, false>(f43_32, a26_31, (sa + L8_40)); mma_commit();
+      // %30 [%row, V] = contract[%col] %23, %29
+      // %33 [%row, V] = add %28, %30
+      mma_wait<1>();
+      mma_ready<sizeof(f28_29) / 4>(f28_29);
+      u32 a26_33[4][4]; pack<4>(a26_33, f26_30);
+      float f33_34[32];
+      UNROLL for (int i = 0; i < 32; ++i) f33_34[i] = f28_29[i];
+      mma_open(); mma<64, 4, 64, false, false>(f33_34, a26_33, (sa + L5_23)); mma_commit();
+      // %46 [K, V] = add %45, %43
+      mma_wait<1>();
+      mma_ready<sizeof(f43_32) / 4>(f43_32);
+      float f46_35[32];
+      UNROLL for (int i = 0; i < 32; ++i) f46_35[i] = (f45_11[i] + f43_32[i]);
+      // %32 [%row, V] = contract[%col] %24, %31
+      // %34 [%row, V] = add %33, %32
+      mma_wait<0>();
+      mma_ready<sizeof(f33_34) / 4>(f33_34);
+      u32 a22_36[4][4]; pack<4>(a22_36, f22_24);
+      float f34_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f34_37[i] = f33_34[i];
+      mma_open(); mma<64, 4, 64, false, false>(f34_37, a22_36, (sa + L6_24)); mma_commit();
+      // %39 [%row, V] = add %38, %34
+      mma_wait<0>();
+      mma_ready<sizeof(f34_37) / 4>(f34_37);
+      float f39_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_38[i] = (f38_15[i] + f34_37[i]);
+      // store o, %39
+      store_frag<4, 64, true>((oa + O0), f39_38, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f46_35[i];
+      proxy_fence();
+      bar_arrive(empty + n % 2 * 8);
+    }
+    // store final.S, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
@@ -216,7 +679,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   if (half >= 1) {
     bar_sync(1, 128);
     auto issue = [&](int n) {
-      const int segment = sequences[6 * sequence + 4] + n;
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
@@ -231,7 +694,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     if (walk_segments > 0) issue(0);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + n;
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 sa = stage0 + n % 3 * 16384; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
@@ -240,516 +703,67 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     }
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + n;
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 sa = stage0 + n % 3 * 16384; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      // store ws.S.entry, %1
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
       float f4_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [K', V] = swap[K, K'] %4
-      // %7 [K, V] = contract[K'] %2, %6
+      // %6 [K', V] = contract[K] %2, %4
       u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-      float f7_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
       // %5 [K, V] = sub %1, %4
       float f5_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
-      // %8 [K', V] = swap[K, K'] %5
-      // %13 [K, V] = load ws.S.local
-      // %9 [K, V] = contract[K'] %2, %8
-      // %11 [K, V] = add %7, %9
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
       mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
       u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
-      float f11_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
-      // %10 [K, V] = contract[K'] %3, %6
-      // %12 [K, V] = add %11, %10
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
       mma_wait<0>();
-      mma_ready<sizeof(f11_7) / 4>(f11_7);
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
       u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
-      float f12_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
-      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
-      // %14 [K, V] = add %12, %13
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
       mma_wait<0>();
-      mma_ready<sizeof(f12_9) / 4>(f12_9);
-      float f13_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-      float f14_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
-  }
-}
-
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_31 = 49152, L7_36 = 57344, L8_40 = 65536;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 223488, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r40_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %40 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r40_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 66560; (void)to;
-      // %2 [%row, V] = load w row
-      // %3 [%row, V] = load v row
-      // %5 [%row, K] = load ws.S.erase0 row
-      // %12 [%row, %col] = load ws.S.solve0_0
-      // %19 [%row, %col] = load ws.S.rest0_0
-      // %23 [%row, %col] = load ws.S.score0_0
-      // %31 [%row, K] = load ws.S.read0 row
-      // %36 [%row, K] = load ws.S.col0 row
-      if (t == 96) {
-        const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 65536);
-        tile_bulk<64, 1>(to + L0_2, m_w, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_5, m_ws_S_erase0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_12, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_19, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_23, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_31, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L7_36, m_ws_S_col0, 0, head, first, bar);
-      }
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
-      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 96) bulk_commit();
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 66560; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v40_1 = r40_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L8_40))[i] = v40_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      if (length < 64) {
-        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L6_31), length, t);
-        tile_clear<64, 1>((sa + L7_36), length, t);
-        proxy_fence();
-      }
-      if (t == 96) bulk_wait<1>();
-      bar_arrive(full + n % 3 * 8);
-    }
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 96) bulk_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load ws.S.entry, whole S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 66560; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      // %6 [K, V] = round %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
-      // %8 [%row, V] = contract[K] %5, %6
-      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
-      float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
-      // %32 [%row, V] = contract[K] %31, %6
-      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
-      float f32_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f32_6, a6_5, (sa + L6_31)); mma_commit();
-      // %7 [K, V] = sub %1, %6
-      float f7_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
-      // %4 [%row, V] = mul %2, %3
-      float f2_8[32];
-      load_frag<4, 64, true>(f2_8, (sa + L0_2), 0);
-      float f3_9[32];
-      load_frag<4, 64, true>(f3_9, (sa + L1_3), 0);
-      float f4_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_10[i] = (f2_8[i] * f3_9[i]);
-      // %41 [K, V] = mul %40, %1
-      float f41_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f41_11[i] = (((float*)(sp + L8_40))[frag_col(i)] * f1_1[i]);
-      // %9 [%row, V] = contract[K] %5, %7
-      // %10 [%row, V] = add %8, %9
-      mma_wait<1>();
-      mma_ready<sizeof(f8_4) / 4>(f8_4);
-      u32 a7_12[4][4]; pack<4>(a7_12, f7_7);
-      float f10_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_13[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_13, a7_12, (sa + L2_5)); mma_commit();
-      // %33 [%row, V] = contract[K] %31, %7
-      // %34 [%row, V] = add %32, %33
-      mma_wait<1>();
-      mma_ready<sizeof(f32_6) / 4>(f32_6);
-      u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
-      float f34_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_15[i] = f32_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f34_15, a7_14, (sa + L6_31)); mma_commit();
-      // %11 [%row, V] = add %10, %4
-      mma_wait<1>();
-      mma_ready<sizeof(f10_13) / 4>(f10_13);
-      float f11_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_16[i] = (f10_13[i] + f4_10[i]);
-      // %13 [%row, V] = round %11
-      float f13_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_17[i] = low(pack2(f11_16[i], 0.f));
-      // %15 [%col, V] = swap %13
-      // %16 [%row, V] = contract[%col] %12, %15
-      u32 a13_18[4][4]; pack<4>(a13_18, f13_17);
-      float f16_19[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_19, a13_18, (sa + L3_12)); mma_commit();
-      // %14 [%row, V] = sub %11, %13
-      float f14_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_20[i] = (f11_16[i] - f13_17[i]);
-      // %17 [%col, V] = swap %14
-      // %18 [%row, V] = contract[%col] %12, %17
-      // %21 [%row, V] = add %16, %18
-      mma_wait<0>();
-      mma_ready<sizeof(f34_15) / 4>(f34_15);
-      mma_ready<sizeof(f16_19) / 4>(f16_19);
-      u32 a14_21[4][4]; pack<4>(a14_21, f14_20);
-      float f21_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = f16_19[i];
-      mma_open(); mma<64, 4, 64, false, false>(f21_22, a14_21, (sa + L3_12)); mma_commit();
-      // %20 [%row, V] = contract[%col] %19, %15
-      // %22 [%row, V] = add %21, %20
-      mma_wait<0>();
-      mma_ready<sizeof(f21_22) / 4>(f21_22);
-      u32 a13_23[4][4]; pack<4>(a13_23, f13_17);
-      float f22_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_24[i] = f21_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f22_24, a13_23, (sa + L4_19)); mma_commit();
-      // %24 [%row, V] = round %22
-      mma_wait<0>();
-      mma_ready<sizeof(f22_24) / 4>(f22_24);
-      float f24_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_25[i] = low(pack2(f22_24[i], 0.f));
-      // %26 [%col, V] = swap %24
-      // %37 [K, V] = contract[%row] %36, %24
-      u32 a24_26[4][4]; pack<4>(a24_26, f24_25);
-      float f37_27[32];
-      mma_open(); mma<64, 4, 64, true, true>(f37_27, a24_26, (sa + L7_36)); mma_commit();
-      // %27 [%row, V] = contract[%col] %23, %26
-      u32 a24_28[4][4]; pack<4>(a24_28, f24_25);
-      float f27_29[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_29, a24_28, (sa + L5_23)); mma_commit();
-      // %25 [%row, V] = sub %22, %24
-      float f25_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_30[i] = (f22_24[i] - f24_25[i]);
-      // %28 [%col, V] = swap %25
-      // %38 [K, V] = contract[%row] %36, %25
-      // %39 [K, V] = add %37, %38
-      mma_wait<1>();
-      mma_ready<sizeof(f37_27) / 4>(f37_27);
-      u32 a25_31[4][4]; pack<4>(a25_31, f25_30);
-      float f39_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_32[i] = f37_27[i];
-      mma_open(); mma<64, 4, 64, true, false>(f39_32, a25_31, (sa + L7_36)); mma_commit();
-      // %29 [%row, V] = contract[%col] %23, %28
-      // %30 [%row, V] = add %27, %29
-      mma_wait<1>();
-      mma_ready<sizeof(f27_29) / 4>(f27_29);
-      u32 a25_33[4][4]; pack<4>(a25_33, f25_30);
-      float f30_34[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_34[i] = f27_29[i];
-      mma_open(); mma<64, 4, 64, false, false>(f30_34, a25_33, (sa + L5_23)); mma_commit();
-      // %42 [K, V] = add %41, %39
-      mma_wait<1>();
-      mma_ready<sizeof(f39_32) / 4>(f39_32);
-      float f42_35[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_35[i] = (f41_11[i] + f39_32[i]);
-      // %35 [%row, V] = add %34, %30
-      mma_wait<0>();
-      mma_ready<sizeof(f30_34) / 4>(f30_34);
-      float f35_36[32];
-      UNROLL for (int i = 0; i < 32; ++i) f35_36[i] = (f34_15[i] + f30_34[i]);
-      // store o, %35
-      store_frag<4, 64, true>((oa + O0), f35_36, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f42_35[i];
-      proxy_fence();
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// What every segment adds to the cotangent of S by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 174336, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r35_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %35 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 58368; (void)to;
-      // %2 [%row, V] = load d_o row
-      // %3 [%row, K] = load ws.S.col0 row
-      // %9 [%row, %col] = load ws.S.score0_0
-      // %14 [%row, %col] = load ws.S.solve0_0
-      // %22 [%row, %col] = load ws.S.rest0_0
-      // %27 [%row, K] = load ws.S.read0 row
-      // %29 [%row, K] = load ws.S.erase0 row
-      if (t == 96) {
-        const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 57344);
-        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_ws_S_col0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_9, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_22, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_27, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L6_29, m_ws_S_erase0, 0, head, first, bar);
-      }
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v35_1 = r35_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L7_35))[i] = v35_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      // %10 [%col, %row] = swap %9
-      // %17 [%col, %row] = swap %14
-      // %23 [%col, %row] = swap %22
-      if (length < 64) {
-        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L5_27), length, t);
-        tile_clear<64, 1>((sa + L6_29), length, t);
-        proxy_fence();
-      }
-      bar_arrive(full + n % 3 * 8);
-    }
-  }
-  else {
-    // %0 [K, V] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      // %11 [%col, V] = swap %2
-      // %12 [%row, V] = contract[%col] %10, %11
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
-      float f12_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f12_3, a2_2, (sa + L2_9)); mma_commit();
-      // %4 [K, V] = round %1
-      float f4_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [%row, V] = contract[K] %3, %4
-      u32 a4_5[4][4]; pack<4>(a4_5, f4_4);
-      float f6_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_6, a4_5, (sa + L1_3)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_7[i] = (f1_1[i] - f4_4[i]);
-      // %36 [K, V] = mul %35, %1
-      float f36_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_8[i] = (((float*)(sp + L7_35))[frag_col(i)] * f1_1[i]);
-      // %28 [K, V] = contract[%row] %27, %2
-      // %37 [K, V] = add %36, %28
-      u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0_2));
-      float f37_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f37_10[i] = f36_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f37_10, a2_9, (sa + L5_27)); mma_commit();
-      // %7 [%row, V] = contract[K] %3, %5
-      // %8 [%row, V] = add %6, %7
-      mma_wait<1>();
-      mma_ready<sizeof(f12_3) / 4>(f12_3);
-      mma_ready<sizeof(f6_6) / 4>(f6_6);
-      u32 a5_11[4][4]; pack<4>(a5_11, f5_7);
-      float f8_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_12[i] = f6_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_12, a5_11, (sa + L1_3)); mma_commit();
-      // %13 [%row, V] = add %8, %12
-      mma_wait<0>();
-      mma_ready<sizeof(f37_10) / 4>(f37_10);
-      mma_ready<sizeof(f8_12) / 4>(f8_12);
-      float f13_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = (f8_12[i] + f12_3[i]);
-      // %15 [%row, V] = round %13
-      float f15_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_14[i] = low(pack2(f13_13[i], 0.f));
-      // %18 [%col, V] = swap %15
-      // %19 [%row, V] = contract[%col] %17, %18
-      u32 a15_15[4][4]; pack<4>(a15_15, f15_14);
-      float f19_16[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_16, a15_15, (sa + L3_14)); mma_commit();
-      // %16 [%row, V] = sub %13, %15
-      float f16_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (f13_13[i] - f15_14[i]);
-      // %20 [%col, V] = swap %16
-      // %21 [%row, V] = contract[%col] %17, %20
-      // %25 [%row, V] = add %19, %21
-      mma_wait<0>();
-      mma_ready<sizeof(f19_16) / 4>(f19_16);
-      u32 a16_18[4][4]; pack<4>(a16_18, f16_17);
-      float f25_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = f19_16[i];
-      mma_open(); mma<64, 4, 64, true, false>(f25_19, a16_18, (sa + L3_14)); mma_commit();
-      // %24 [%row, V] = contract[%col] %23, %18
-      // %26 [%row, V] = add %25, %24
-      mma_wait<0>();
-      mma_ready<sizeof(f25_19) / 4>(f25_19);
-      u32 a15_20[4][4]; pack<4>(a15_20, f15_14);
-      float f26_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_21[i] = f25_19[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_21, a15_20, (sa + L4_22)); mma_commit();
-      // %30 [%row, V] = round %26
-      mma_wait<0>();
-      mma_ready<sizeof(f26_21) / 4>(f26_21);
-      float f30_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = low(pack2(f26_21[i], 0.f));
-      // %32 [K, V] = contract[%row] %29, %30
-      u32 a30_23[4][4]; pack<4>(a30_23, f30_22);
-      float f32_24[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_24, a30_23, (sa + L6_29)); mma_commit();
-      // %31 [%row, V] = sub %26, %30
-      float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f26_21[i] - f30_22[i]);
-      // %33 [K, V] = contract[%row] %29, %31
-      // %34 [K, V] = add %32, %33
-      mma_wait<0>();
-      mma_ready<sizeof(f32_24) / 4>(f32_24);
-      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
-      float f34_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_27[i] = f32_24[i];
-      mma_open(); mma<64, 4, 64, true, false>(f34_27, a31_26, (sa + L6_29)); mma_commit();
-      // %38 [K, V] = add %37, %34
-      mma_wait<0>();
-      mma_ready<sizeof(f34_27) / 4>(f34_27);
-      float f38_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_28[i] = (f37_10[i] + f34_27[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f38_28[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store ws.S.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_10 = 24576, L4_18 = 32768, L5_26 = 40960, L6_31 = 49152, L7_33 = 57344, L8_39 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -763,53 +777,68 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 49152, full = base + 223488, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 32768, full = base + 165120, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
     proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
-    float r35_0[1];
+    float r39_0[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %35 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      // %39 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r39_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
     };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 58368; (void)to;
+      const u32 to = stage0 + n % 2 * 66560; (void)to;
       // %2 [%row, V] = load d_o row
       // %3 [%row, K] = load ws.S.col0 row
       // %9 [%row, %col] = load ws.S.score0_0
-      // %14 [%row, %col] = load ws.S.solve0_0
-      // %22 [%row, %col] = load ws.S.rest0_0
-      // %27 [%row, K] = load ws.S.read0 row
-      // %29 [%row, K] = load ws.S.erase0 row
+      // %10 [%row, %col] = load ws.S.score_rest0_0
+      // %18 [%row, %col] = load ws.S.solve0_0
+      // %26 [%row, %col] = load ws.S.rest0_0
+      // %31 [%row, K] = load ws.S.read0 row
+      // %33 [%row, K] = load ws.S.erase0 row
       if (t == 96) {
-        const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 57344);
+        const u32 bar = landed + n % 2 * 8;
+        bar_expect(bar, 65536);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1_3, m_ws_S_col0, 0, head, first, bar);
         tile_bulk<64, 1>(to + L2_9, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_22, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_27, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L6_29, m_ws_S_erase0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_10, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_18, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_26, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_31, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L7_33, m_ws_S_erase0, 0, head, first, bar);
       }
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto prefetch = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_d_o, v0, head, first);
+      tile_prefetch<1>(m_ws_S_col0, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_read0, 0, head, first);
+      tile_prefetch<1>(m_ws_S_erase0, 0, head, first);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
     auto drain = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
+      const u32 oa = out0 + n % 2 * 16384; (void)oa;
       if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
       if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
@@ -821,29 +850,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
+      const u32 sa = stage0 + n % 2 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v35_1 = r35_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L7_35))[i] = v35_1;
+      const float v39_1 = r39_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L8_39))[i] = v39_1;
       if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      // %10 [%col, %row] = swap %9
-      // %17 [%col, %row] = swap %14
-      // %23 [%col, %row] = swap %22
+      // %11 [%col, %row] = swap %9
+      // %14 [%col, %row] = swap %10
+      // %21 [%col, %row] = swap %18
+      // %27 [%col, %row] = swap %26
       if (length < 64) {
-        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        bar_wait(landed + n % 2 * 8, (n / 2) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L5_27), length, t);
-        tile_clear<64, 1>((sa + L6_29), length, t);
+        tile_clear<64, 1>((sa + L6_31), length, t);
+        tile_clear<64, 1>((sa + L7_33), length, t);
         proxy_fence();
       }
-      if (t == 96) bulk_wait<1>();
-      bar_arrive(full + n % 3 * 8);
+      if (t == 96) bulk_wait<0>();
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 2) drain(n + 1 - 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
     if (t == 96) bulk_wait<0>();
   }
   else {
@@ -858,18 +889,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
+      const u32 sa = stage0 + n % 2 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      const u32 oa = out0 + n % 2 * 16384; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
+      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %11 [%col, V] = swap %2
-      // %12 [%row, V] = contract[%col] %10, %11
+      // %12 [%col, V] = swap %2
+      // %13 [%row, V] = contract[%col] %11, %12
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
-      float f12_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f12_3, a2_2, (sa + L2_9)); mma_commit();
+      float f13_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f13_3, a2_2, (sa + L2_9)); mma_commit();
       // %4 [K, V] = round %1
       float f4_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = low(pack2(f1_1[i], 0.f));
@@ -880,88 +911,96 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %5 [K, V] = sub %1, %4
       float f5_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_7[i] = (f1_1[i] - f4_4[i]);
-      // %36 [K, V] = mul %35, %1
-      float f36_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_8[i] = (((float*)(sp + L7_35))[frag_col(i)] * f1_1[i]);
-      // %28 [K, V] = contract[%row] %27, %2
-      // %37 [K, V] = add %36, %28
+      // %40 [K, V] = mul %39, %1
+      float f40_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f40_8[i] = (((float*)(sp + L8_39))[frag_col(i)] * f1_1[i]);
+      // %32 [K, V] = contract[%row] %31, %2
+      // %41 [K, V] = add %40, %32
       u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0_2));
-      float f37_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f37_10[i] = f36_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f37_10, a2_9, (sa + L5_27)); mma_commit();
+      float f41_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_10[i] = f40_8[i];
+      mma_open(); mma<64, 4, 64, true, false>(f41_10, a2_9, (sa + L6_31)); mma_commit();
+      // %15 [%row, V] = contract[%col] %14, %12
+      // %16 [%row, V] = add %13, %15
+      mma_wait<2>();
+      mma_ready<sizeof(f13_3) / 4>(f13_3);
+      u32 a2_11[4][4]; load_as<4, 64, true>(a2_11, (sa + L0_2));
+      float f16_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = f13_3[i];
+      mma_open(); mma<64, 4, 64, true, false>(f16_12, a2_11, (sa + L3_10)); mma_commit();
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
-      mma_wait<1>();
-      mma_ready<sizeof(f12_3) / 4>(f12_3);
+      mma_wait<2>();
       mma_ready<sizeof(f6_6) / 4>(f6_6);
-      u32 a5_11[4][4]; pack<4>(a5_11, f5_7);
-      float f8_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_12[i] = f6_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_12, a5_11, (sa + L1_3)); mma_commit();
-      // %13 [%row, V] = add %8, %12
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_7);
+      float f8_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_14[i] = f6_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f8_14, a5_13, (sa + L1_3)); mma_commit();
+      // %17 [%row, V] = add %8, %16
       mma_wait<0>();
-      mma_ready<sizeof(f37_10) / 4>(f37_10);
-      mma_ready<sizeof(f8_12) / 4>(f8_12);
-      float f13_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = (f8_12[i] + f12_3[i]);
-      // %15 [%row, V] = round %13
-      float f15_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_14[i] = low(pack2(f13_13[i], 0.f));
-      // %18 [%col, V] = swap %15
-      // %19 [%row, V] = contract[%col] %17, %18
-      u32 a15_15[4][4]; pack<4>(a15_15, f15_14);
+      mma_ready<sizeof(f41_10) / 4>(f41_10);
+      mma_ready<sizeof(f16_12) / 4>(f16_12);
+      mma_ready<sizeof(f8_14) / 4>(f8_14);
+      float f17_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f8_14[i] + f16_12[i]);
+      // %19 [%row, V] = round %17
       float f19_16[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_16, a15_15, (sa + L3_14)); mma_commit();
-      // %16 [%row, V] = sub %13, %15
-      float f16_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (f13_13[i] - f15_14[i]);
-      // %20 [%col, V] = swap %16
-      // %21 [%row, V] = contract[%col] %17, %20
-      // %25 [%row, V] = add %19, %21
+      UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = low(pack2(f17_15[i], 0.f));
+      // %22 [%col, V] = swap %19
+      // %23 [%row, V] = contract[%col] %21, %22
+      u32 a19_17[4][4]; pack<4>(a19_17, f19_16);
+      float f23_18[32];
+      mma_open(); mma<64, 4, 64, true, true>(f23_18, a19_17, (sa + L4_18)); mma_commit();
+      // %20 [%row, V] = sub %17, %19
+      float f20_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = (f17_15[i] - f19_16[i]);
+      // %24 [%col, V] = swap %20
+      // %25 [%row, V] = contract[%col] %21, %24
+      // %29 [%row, V] = add %23, %25
       mma_wait<0>();
-      mma_ready<sizeof(f19_16) / 4>(f19_16);
-      u32 a16_18[4][4]; pack<4>(a16_18, f16_17);
-      float f25_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = f19_16[i];
-      mma_open(); mma<64, 4, 64, true, false>(f25_19, a16_18, (sa + L3_14)); mma_commit();
-      // %24 [%row, V] = contract[%col] %23, %18
-      // %26 [%row, V] = add %25, %24
+      mma_ready<sizeof(f23_18) / 4>(f23_18);
+      u32 a20_20[4][4]; pack<4>(a20_20, f20_19);
+      float f29_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = f23_18[i];
+      mma_open(); mma<64, 4, 64, true, false>(f29_21, a20_20, (sa + L4_18)); mma_commit();
+      // %28 [%row, V] = contract[%col] %27, %22
+      // %30 [%row, V] = add %29, %28
       mma_wait<0>();
-      mma_ready<sizeof(f25_19) / 4>(f25_19);
-      u32 a15_20[4][4]; pack<4>(a15_20, f15_14);
-      float f26_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_21[i] = f25_19[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_21, a15_20, (sa + L4_22)); mma_commit();
-      // %30 [%row, V] = round %26
+      mma_ready<sizeof(f29_21) / 4>(f29_21);
+      u32 a19_22[4][4]; pack<4>(a19_22, f19_16);
+      float f30_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_23[i] = f29_21[i];
+      mma_open(); mma<64, 4, 64, true, false>(f30_23, a19_22, (sa + L5_26)); mma_commit();
+      // %34 [%row, V] = round %30
       mma_wait<0>();
-      mma_ready<sizeof(f26_21) / 4>(f26_21);
-      float f30_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = low(pack2(f26_21[i], 0.f));
-      // %32 [K, V] = contract[%row] %29, %30
-      u32 a30_23[4][4]; pack<4>(a30_23, f30_22);
-      float f32_24[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_24, a30_23, (sa + L6_29)); mma_commit();
-      // %31 [%row, V] = sub %26, %30
-      float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f26_21[i] - f30_22[i]);
-      // %33 [K, V] = contract[%row] %29, %31
-      // %34 [K, V] = add %32, %33
+      mma_ready<sizeof(f30_23) / 4>(f30_23);
+      float f34_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f34_24[i] = low(pack2(f30_23[i], 0.f));
+      // %36 [K, V] = contract[%row] %33, %34
+      u32 a34_25[4][4]; pack<4>(a34_25, f34_24);
+      float f36_26[32];
+      mma_open(); mma<64, 4, 64, true, true>(f36_26, a34_25, (sa + L7_33)); mma_commit();
+      // %35 [%row, V] = sub %30, %34
+      float f35_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (f30_23[i] - f34_24[i]);
+      // %37 [K, V] = contract[%row] %33, %35
+      // %38 [K, V] = add %36, %37
       mma_wait<0>();
-      mma_ready<sizeof(f32_24) / 4>(f32_24);
-      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
-      float f34_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_27[i] = f32_24[i];
-      mma_open(); mma<64, 4, 64, true, false>(f34_27, a31_26, (sa + L6_29)); mma_commit();
-      // %38 [K, V] = add %37, %34
+      mma_ready<sizeof(f36_26) / 4>(f36_26);
+      u32 a35_28[4][4]; pack<4>(a35_28, f35_27);
+      float f38_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_29[i] = f36_26[i];
+      mma_open(); mma<64, 4, 64, true, false>(f38_29, a35_28, (sa + L7_33)); mma_commit();
+      // %42 [K, V] = add %41, %38
       mma_wait<0>();
-      mma_ready<sizeof(f34_27) / 4>(f34_27);
-      float f38_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_28[i] = (f37_10[i] + f34_27[i]);
-      // store ws.S.solved0, %26
-      store_frag<4, 64, true>((oa + O1), f26_21, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f38_28[i];
+      mma_ready<sizeof(f38_29) / 4>(f38_29);
+      float f42_30[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_30[i] = (f41_10[i] + f38_29[i]);
+      // store ws.S.solved0, %30
+      store_frag<4, 64, true>((oa + O1), f30_23, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f42_30[i];
       proxy_fence();
-      bar_arrive(empty + n % 3 * 8);
+      bar_arrive(empty + n % 2 * 8);
     }
     // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }

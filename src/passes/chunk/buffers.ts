@@ -11,6 +11,8 @@ export type ReaderId = { readonly kind: 'read' | 'erase'; readonly index: number
 /** Workspaces of one matrix stage. Shapes: score tiles [chunk, ROW, COL], token tensors [token, axes], states [..., K, V]. */
 export interface StageBuffers {
   score(read: number, source: number): TileBuffer;
+  /** What rounding leaves out of that. */
+  scoreRest(read: number, source: number): TileBuffer;
   /** T_ij of (I - A)^{-1}. */
   solve(i: number, j: number): TileBuffer;
   /** What rounding leaves out of that. */
@@ -59,6 +61,7 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
   const stateType = draft.narrowRange || isReadGate(cx, parts) ? 'f32' : 'io';
   return {
     score: (r, j) => draft.workspace(name(`score${r}_${j}`), 'chunk', [ROW, COL], 'io'),
+    scoreRest: (r, j) => draft.workspace(name(`score_rest${r}_${j}`), 'chunk', [ROW, COL], 'io'),
     solve: (i, j) => draft.workspace(name(`solve${i}_${j}`), 'chunk', [ROW, COL], 'io'),
     solveRest: (i, j) => draft.workspace(name(`rest${i}_${j}`), 'chunk', [ROW, COL], 'io'),
     rows: (reader) => draft.workspace(name(`${reader.kind}${reader.index}`), 'row', [parts.row], 'io'),

@@ -4,7 +4,7 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import type { Context } from './context.js';
 import type { Decays } from './decay.js';
-import { feedsDecay, isFine } from './fine.js';
+import { feedsDecay, hasFineScores, isFine } from './fine.js';
 import type { Parts } from './parts.js';
 import { readerOf, writesAhead, writing, writtenValue } from './prepare.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
@@ -106,9 +106,11 @@ export function storesScores({ draft }: Context, parts: Parts): boolean {
   return draft.inlineScores === 'diagonal' && parts.erasing.length > 0;
 }
 
-/** Score of a read and a source, [ROW, COL]. */
-export function readScore(w: ChunkWalk, read: number, j: number): TileId {
+/** Score of a read and a source, [ROW, COL], as a sum of what products see of it. `fine`: two parts, where the walk makes it. */
+export function readScore(w: ChunkWalk, read: number, j: number, fine = false): readonly [TileId, ...TileId[]] {
   const { k, cx, parts } = w;
-  if (storesScores(cx, parts)) return k.load(stageBuffers(cx, parts, w.index).score(read, j));
-  return scoreTile(k, parts, w.values, w.decays, parts.reads[read], j);
+  const both = hasFineScores(cx, parts, j);
+  if (!storesScores(cx, parts)) return inParts(k, scoreTile(k, parts, w.values, w.decays, parts.reads[read], j), fine || both);
+  const buffers = stageBuffers(cx, parts, w.index);
+  return [k.load(buffers.score(read, j)), ...(both ? [k.load(buffers.scoreRest(read, j))] : [])];
 }

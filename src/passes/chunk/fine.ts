@@ -17,6 +17,11 @@ export function isFine(cx: Context, parts: Parts): boolean {
   return length * draft.chunk >= 2 * draft.sizeOf(parts.row) || parts.erasing.some((j) => strength(cx, parts, j) > 1);
 }
 
+/** The same for the scores of reads, as far as what they meet was solved for: sums of large terms of both signs that leave little. */
+export function hasFineScores(cx: Context, parts: Parts, source: number): boolean {
+  return parts.alongValue === undefined && parts.erasing.includes(source) && isFine(cx, parts);
+}
+
 /**
  * Largest |eigenvalue| of what a source takes away, as far as declared ranges tell: vectors count as of length 1, numbers of unknown size
  * as infinite.

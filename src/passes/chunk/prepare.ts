@@ -5,7 +5,7 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { CHUNK_SITE, markStored, stageName, valueBuffer, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import { isFine } from './fine.js';
+import { hasFineScores, isFine } from './fine.js';
 import { isTensor, type Parts, type ReadPart, type Vector } from './parts.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
 import { solveBlocks } from './solve.js';
@@ -65,7 +65,12 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
     const decays = decaysIn(k, parts, values);
     const makeScores = () => {
       if (scores) parts.reads.forEach((read, r) => {
-        for (const j of writing(parts)) k.store(buffers.score(r, j), scoreTile(k, parts, values, decays, read, j));
+        for (const j of writing(parts)) {
+          const score = scoreTile(k, parts, values, decays, read, j);
+          const [, ...rest] = inParts(k, score, hasFineScores(cx, parts, j));
+          k.store(buffers.score(r, j), score);
+          for (const part of rest) k.store(buffers.scoreRest(r, j), part);
+        }
       });
       const erased = (i: number, j: number) => scoreTile(k, parts, values, decays, readerOf(parts, { kind: 'erase', index: i }), j);
       storeSolve(cx, k, parts, index, erased, values);

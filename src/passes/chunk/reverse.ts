@@ -43,7 +43,7 @@ function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): TileId {
 
 /** Sum over the reads of P_r^T dO_r for the scores of source `j`: [ROW, V]. */
 function pullScores(w: ChunkWalk, given: ReadonlyMap<number, TileId>, j: number): TileId | undefined {
-  return plus(w.k, ...[...given].map(([r, tile]) => transposed(w.k, readScore(w, r, j), tile)));
+  return plus(w.k, ...[...given].flatMap(([r, tile]) => readScore(w, r, j).map((part) => transposed(w.k, part, tile))));
 }
 
 /** Cotangents of reads that there are, as tiles. */

@@ -3,7 +3,7 @@ import type { NodeId } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers } from './buffers.js';
-import { nextState, readScore, readState, storesScores, writtenTiles, type ChunkWalk } from './carry.js';
+import { nextState, readScore, readState, writtenTiles, type ChunkWalk } from './carry.js';
 import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
 import { feedsDecay, isFine } from './fine.js';
@@ -34,15 +34,14 @@ function readResult(w: ChunkWalk, read: number, state: TileId, written: Readonly
   const own = writing(parts).map((j) => {
     const rows = written.get(j);
     if (rows === undefined) return undefined;
-    const score = readScore(w, read, j);
     if (parts.alongValue === undefined) {
+      const [first, ...rest] = readScore(w, read, j, feedsDecay(cx, w.index, read));
       const fine = isFine(cx, parts) && parts.erasing.includes(j);
-      const [first, ...rest] = inParts(k, score, feedsDecay(cx, w.index, read) && !storesScores(cx, parts));
       const times = (part: TileId, some: TileId) => k.contract(part, k.swap(some), COL);
       return plus(k, ...inParts(k, rows, fine).map((part) => times(first, part)), ...rest.map((part) => times(part, rows)));
     }
     const { before, sees } = parts.reads[read];
-    return k.dscoreRow(score, rows, w.decays.log(), parts.alongValue, { before, strict: before || !sees[j] });
+    return k.dscoreRow(readScore(w, read, j)[0], rows, w.decays.log(), parts.alongValue, { before, strict: before || !sees[j] });
   });
   return plus(k, readState(w, { kind: 'read', index: read }, state), ...own) ?? k.zeros([ROW]);
 }
