@@ -53,7 +53,10 @@ def once(backward: Callable[..., Any]) -> Callable[..., Any]:
     told = once_differentiable(backward)
 
     def run(ctx: Any, *cotangents: Tensor | None) -> Any:
-        return (told if torch.is_grad_enabled() and not _compiling() else backward)(ctx, *cotangents)
+        if not torch.is_grad_enabled() or _compiling():
+            return backward(ctx, *cotangents)
+        # Gradients depend on what the call was given, too: with cotangents that need no gradient torch would take them for constants.
+        return told(ctx, *(None if d is None else d.detach().requires_grad_() for d in cotangents))
 
     return run
 

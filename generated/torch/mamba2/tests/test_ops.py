@@ -260,12 +260,16 @@ def test_mixed_dtypes_follow_the_first(scan):
 
 
 @pytest.mark.parametrize("scan", SCANS)
-def test_second_derivatives_are_refused(scan):
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("loss", [lambda x: x.square().sum(), lambda x: x.sum()], ids=["square", "sum"])
+def test_second_derivatives_are_refused(scan, keep, loss):
+    """Of a sum, too, whose cotangents need no gradient: a penalty on gradients must not be lost without a word."""
     args = leaves(draw(scan))
-    results = call(scan, args, output_final_state=True)
-    grads = torch.autograd.grad(results[0].square().sum(), [x for x in args if x is not None], create_graph=True, allow_unused=True)
+    results = call(scan, args, output_final_state=True, keep=keep)
+    whole = loss(results[0])
+    grads = torch.autograd.grad(whole, [x for x in args if x is not None], create_graph=True, allow_unused=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        sum(d.sum() for d in grads if d is not None).backward()
+        (whole + sum(d.sum() for d in grads if d is not None)).backward()
 
 
 @pytest.mark.parametrize("scan", SCANS)
