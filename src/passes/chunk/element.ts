@@ -7,7 +7,7 @@ import {
 } from './context.js';
 import { storeStatic, storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
-import { lessOne, steadyDecay, steadyNext } from './steady.js';
+import { littleOf, steadyDecay, steadyNext } from './steady.js';
 import { perToken, plus, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 import { storeResults } from './walk.js';
@@ -46,9 +46,9 @@ function decayRows(cx: Context, k: KernelBuilder, values: Values, stage: Element
   return k.add(k.keep(values.tile(stage.decay)), beyond());
 }
 
-/** The decay - 1, where it has more digits than the decay, and digits count. */
+/** The decay - 1, where digits count. */
 function lessNode(cx: Context, { decay }: ElementStage): NodeId | undefined {
-  return decay === undefined || !cx.draft.exactGates ? undefined : lessOne(cx.graph.builder, decay);
+  return decay === undefined || !cx.draft.exactGates ? undefined : littleOf(cx.graph.builder, decay);
 }
 
 /** The same of every row; 0 beyond the sequence. */

@@ -1,6 +1,7 @@
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId, TokenProgram } from '../../ir/scan/scan.js';
 import type { MathBuilder } from '../../math/math.js';
+import { lessOne } from '../normalize/less-one.js';
 
 /** Below it a decay is a number like others; above, what it leaves of a state is the state but for little. */
 const NEAR = 0.5;
@@ -26,22 +27,12 @@ export function steadyNext<V>(b: MathBuilder<V>, { keep, change }: Steady<V>, ol
   return b.map('add', b.map('mul', keep, old), added === undefined ? small : b.map('add', small, added));
 }
 
-/** x - 1 with all its digits where x is next to 1, as a value of its own; undefined where the plain difference is as good. */
-export function lessOne(b: ScanBuilder, id: NodeId): NodeId | undefined {
-  const node = b.nodes[id];
-  if (node.kind !== 'map') return undefined;
-  const [x, y] = node.args;
-  switch (node.fn) {
-    case 'exp': return b.map('expm1', x);
-    case 'sigmoid': return b.map('neg', b.map('sigmoid', b.map('neg', x)));
-    case 'mul': {
-      const [left, right] = [lessOne(b, x), lessOne(b, y)];
-      if (left === undefined && right === undefined) return undefined;
-      const plain = (arg: NodeId) => b.map('sub', arg, b.literal(1));
-      return b.map('add', left ?? plain(x), b.map('mul', x, right ?? plain(y)));
-    }
-    default: return undefined;
-  }
+/**
+ * A decay - 1: read off the text, or the plain difference, which is exact next to 1. Then it pays, too: what is rounded of decay * state
+ * depends on the decay, and may be as much at every token.
+ */
+export function littleOf(b: ScanBuilder, decay: NodeId): NodeId {
+  return lessOne(b, decay) ?? b.map('sub', decay, b.literal(1));
 }
 
 /** The same formula, its next states as keep and change where they are a decay times the state before, and more. */

@@ -7,7 +7,7 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { contextOf, largestAxis, stageName, stateOf, TOKEN_SITE, walkOf, type Context } from './context.js';
 import type { Draft } from './draft.js';
 import { storeRoot } from './roots.js';
-import { lessOne, steadyDecay, steadyNext } from './steady.js';
+import { littleOf, steadyDecay, steadyNext } from './steady.js';
 import { plus, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 
@@ -55,8 +55,7 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
 function elementStep(cx: Context, k: KernelBuilder, values: Values, { decay, write }: ElementStage, old: TileId): TileId | undefined {
   const added = write === undefined ? undefined : values.tile(write);
   if (decay === undefined) return added;
-  const little = lessOne(cx.graph.builder, decay);
-  if (little === undefined) return plus(k, k.mul(values.tile(decay), old), added);
+  const little = littleOf(cx.graph.builder, decay);
   return steadyNext(k, steadyDecay(k, values.tile(decay), values.tile(little)), old, added);
 }
 

@@ -3,6 +3,7 @@ import { isAny, type Range } from '../../ir/common/range.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import { ancestorsOf, type Gate, nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { lessOne } from './less-one.js';
 import { rangeOf } from './ranges.js';
 import { refuse } from './refusal.js';
 
@@ -144,11 +145,22 @@ function termsOf(b: ScanBuilder, id: NodeId): readonly NodeId[] {
 }
 
 function byRange(b: ScanBuilder, spec: Spec, factor: NodeId, ranges: Map<NodeId, Range>): Log | undefined {
-  const range = rangeOf(b, spec, factor, ranges);
-  const smooth = !isTrained(b, factor);
-  if (range.lo > 0) return { log: b.map('log', factor), smooth };
-  if (range.lo === 0) return { log: b.map('log', b.map('max', factor, b.literal(SMALLEST_DECAY))), smooth };
-  return undefined;
+  const { lo } = rangeOf(b, spec, factor, ranges);
+  if (!(lo >= 0)) return undefined;
+  return { log: logOfDigits(b, factor, lo), smooth: !isTrained(b, factor) };
+}
+
+/**
+ * log x of x >= `lo`. Next to 1 a rounded x has lost the digits of its logarithm; where the text of x gives them to x - 1, it is
+ * log x = log(1 + max(x - 1, -1/2)) + log min(2 x, 1), of which one summand has no part in it on either side of 1/2.
+ */
+function logOfDigits(b: ScanBuilder, x: NodeId, lo: number): NodeId {
+  const positive = (id: NodeId) => (lo > 0 ? id : b.map('max', id, b.literal(SMALLEST_DECAY)));
+  const less = lessOne(b, x);
+  if (less === undefined) return b.map('log', positive(x));
+  if (lo >= 0.5) return b.map('log1p', less);
+  const far = b.map('log', positive(b.map('min', b.map('mul', b.literal(2), x), b.literal(1))));
+  return b.map('add', b.map('log1p', b.map('max', less, b.literal(-0.5))), far);
 }
 
 /** Does anything ask for its gradient? */
