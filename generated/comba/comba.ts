@@ -2,7 +2,7 @@
 // source: sha256 7b4cbe17b300afda001ce56e1225eaaffbadaa0cef921dd18e02130b53396d7c
 // command: lmoec build comba.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -48,6 +48,8 @@ export interface CombaResult {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: CombaState;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -112,9 +114,9 @@ export interface Comba {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: CombaInputs, options?: CombaOptions): Promise<CombaResult>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: CombaInputs, grads: CombaGrads, options?: CombaOptions): Promise<CombaGradients>;
+  forward(inputs: CombaInputs, options?: CombaOptions & Keeping): Promise<CombaResult>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: CombaInputs, grads: CombaGrads, options?: CombaOptions & Keeps): Promise<CombaGradients>;
   /** One token for every sequence: decoding. */
   step(state: CombaState, inputs: CombaStepInputs): Promise<CombaStepResult>;
   /** Gives the kernels and their workspace back. */
@@ -129,7 +131,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -2,7 +2,7 @@
 // source: sha256 eea3ff50b5eea637521186546f425b9d4d0ad18f0290d81ae6f3d03c95902594
 // command: lmoec build delta_net.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -44,6 +44,8 @@ export interface DeltaNetResult {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: DeltaNetState;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -100,9 +102,9 @@ export interface DeltaNet {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: DeltaNetInputs, options?: DeltaNetOptions): Promise<DeltaNetResult>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: DeltaNetInputs, grads: DeltaNetGrads, options?: DeltaNetOptions): Promise<DeltaNetGradients>;
+  forward(inputs: DeltaNetInputs, options?: DeltaNetOptions & Keeping): Promise<DeltaNetResult>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: DeltaNetInputs, grads: DeltaNetGrads, options?: DeltaNetOptions & Keeps): Promise<DeltaNetGradients>;
   /** One token for every sequence: decoding. */
   step(state: DeltaNetState, inputs: DeltaNetStepInputs): Promise<DeltaNetStepResult>;
   /** Gives the kernels and their workspace back. */
@@ -117,7 +119,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

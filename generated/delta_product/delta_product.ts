@@ -2,7 +2,7 @@
 // source: sha256 e3f759b2b29f3018fcfeaede3d5e724b6b34581eed514dc3d644f8c76ce971da
 // command: lmoec build delta_product.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -52,6 +52,8 @@ export interface DeltaProductResult {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: DeltaProductState;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -124,9 +126,9 @@ export interface DeltaProduct {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: DeltaProductInputs, options?: DeltaProductOptions): Promise<DeltaProductResult>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: DeltaProductInputs, grads: DeltaProductGrads, options?: DeltaProductOptions): Promise<DeltaProductGradients>;
+  forward(inputs: DeltaProductInputs, options?: DeltaProductOptions & Keeping): Promise<DeltaProductResult>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: DeltaProductInputs, grads: DeltaProductGrads, options?: DeltaProductOptions & Keeps): Promise<DeltaProductGradients>;
   /** One token for every sequence: decoding. */
   step(state: DeltaProductState, inputs: DeltaProductStepInputs): Promise<DeltaProductStepResult>;
   /** Gives the kernels and their workspace back. */
@@ -141,7 +143,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -2,7 +2,7 @@
 // source: sha256 fb88d084a72c6a04579c094882964525d968f3d5e97d1623c1b86fa493d0c430
 // command: lmoec build gated_delta.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -46,6 +46,8 @@ export interface GatedDeltaResult {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: GatedDeltaState;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -106,9 +108,9 @@ export interface GatedDelta {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: GatedDeltaInputs, options?: GatedDeltaOptions): Promise<GatedDeltaResult>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: GatedDeltaInputs, grads: GatedDeltaGrads, options?: GatedDeltaOptions): Promise<GatedDeltaGradients>;
+  forward(inputs: GatedDeltaInputs, options?: GatedDeltaOptions & Keeping): Promise<GatedDeltaResult>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: GatedDeltaInputs, grads: GatedDeltaGrads, options?: GatedDeltaOptions & Keeps): Promise<GatedDeltaGradients>;
   /** One token for every sequence: decoding. */
   step(state: GatedDeltaState, inputs: GatedDeltaStepInputs): Promise<GatedDeltaStepResult>;
   /** Gives the kernels and their workspace back. */
@@ -123,7 +125,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -2,7 +2,7 @@
 // source: sha256 26077322950131640654eec4b31f8abd2d7fd36dc7b001f16db63b5f33bb7087
 // command: lmoec build gdn2.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -48,6 +48,8 @@ export interface Gdn2Result {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: Gdn2State;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -112,9 +114,9 @@ export interface Gdn2 {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: Gdn2Inputs, options?: Gdn2Options): Promise<Gdn2Result>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: Gdn2Inputs, grads: Gdn2Grads, options?: Gdn2Options): Promise<Gdn2Gradients>;
+  forward(inputs: Gdn2Inputs, options?: Gdn2Options & Keeping): Promise<Gdn2Result>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: Gdn2Inputs, grads: Gdn2Grads, options?: Gdn2Options & Keeps): Promise<Gdn2Gradients>;
   /** One token for every sequence: decoding. */
   step(state: Gdn2State, inputs: Gdn2StepInputs): Promise<Gdn2StepResult>;
   /** Gives the kernels and their workspace back. */
@@ -129,7 +131,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -2,7 +2,7 @@
 // source: sha256 713cdd316db04ad613ff9411f7e1e9a36f10f77bde674be8019f7aad40f1e6ce
 // command: lmoec build gla.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -44,6 +44,8 @@ export interface GlaResult {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: GlaState;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -100,9 +102,9 @@ export interface Gla {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: GlaInputs, options?: GlaOptions): Promise<GlaResult>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: GlaInputs, grads: GlaGrads, options?: GlaOptions): Promise<GlaGradients>;
+  forward(inputs: GlaInputs, options?: GlaOptions & Keeping): Promise<GlaResult>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: GlaInputs, grads: GlaGrads, options?: GlaOptions & Keeps): Promise<GlaGradients>;
   /** One token for every sequence: decoding. */
   step(state: GlaState, inputs: GlaStepInputs): Promise<GlaStepResult>;
   /** Gives the kernels and their workspace back. */
@@ -117,7 +119,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -2,7 +2,7 @@
 // source: sha256 f66c4b2bdcc69873200462b8b6fd169599e919eb109df0ebf4facfaa07ede84b
 // command: lmoec build hgrn2.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -42,6 +42,8 @@ export interface Hgrn2Result {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: Hgrn2State;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -94,9 +96,9 @@ export interface Hgrn2 {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: Hgrn2Inputs, options?: Hgrn2Options): Promise<Hgrn2Result>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: Hgrn2Inputs, grads: Hgrn2Grads, options?: Hgrn2Options): Promise<Hgrn2Gradients>;
+  forward(inputs: Hgrn2Inputs, options?: Hgrn2Options & Keeping): Promise<Hgrn2Result>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: Hgrn2Inputs, grads: Hgrn2Grads, options?: Hgrn2Options & Keeps): Promise<Hgrn2Gradients>;
   /** One token for every sequence: decoding. */
   step(state: Hgrn2State, inputs: Hgrn2StepInputs): Promise<Hgrn2StepResult>;
   /** Gives the kernels and their workspace back. */
@@ -111,7 +113,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -2,7 +2,7 @@
 // source: sha256 33afb2db198345c7b0d1012e590674411fab8ff2be00fc94ccd23f38dc11a639
 // command: lmoec build iplr.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -46,6 +46,8 @@ export interface IplrResult {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: IplrState;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -106,9 +108,9 @@ export interface Iplr {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: IplrInputs, options?: IplrOptions): Promise<IplrResult>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: IplrInputs, grads: IplrGrads, options?: IplrOptions): Promise<IplrGradients>;
+  forward(inputs: IplrInputs, options?: IplrOptions & Keeping): Promise<IplrResult>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: IplrInputs, grads: IplrGrads, options?: IplrOptions & Keeps): Promise<IplrGradients>;
   /** One token for every sequence: decoding. */
   step(state: IplrState, inputs: IplrStepInputs): Promise<IplrStepResult>;
   /** Gives the kernels and their workspace back. */
@@ -123,7 +125,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

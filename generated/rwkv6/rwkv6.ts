@@ -2,7 +2,7 @@
 // source: sha256 f5b07e8b6de4b3b49176b6f0265cfaaca8a9e42603b6dbdeece1de879805ba2e
 // command: lmoec build rwkv6.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -46,6 +46,8 @@ export interface Rwkv6Result {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: Rwkv6State;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -106,9 +108,9 @@ export interface Rwkv6 {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: Rwkv6Inputs, options?: Rwkv6Options): Promise<Rwkv6Result>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: Rwkv6Inputs, grads: Rwkv6Grads, options?: Rwkv6Options): Promise<Rwkv6Gradients>;
+  forward(inputs: Rwkv6Inputs, options?: Rwkv6Options & Keeping): Promise<Rwkv6Result>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: Rwkv6Inputs, grads: Rwkv6Grads, options?: Rwkv6Options & Keeps): Promise<Rwkv6Gradients>;
   /** One token for every sequence: decoding. */
   step(state: Rwkv6State, inputs: Rwkv6StepInputs): Promise<Rwkv6StepResult>;
   /** Gives the kernels and their workspace back. */
@@ -123,7 +125,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -2,7 +2,7 @@
 // source: sha256 bf0f8b38f8511c6ed7480910540bcca6cb149811c716a921e4a409ca28a0224e
 // command: lmoec build rwkv7.lmoe
 import type { ElementType, Runtime } from 'lmoec/runtime';
-import type { ReadFile, Tensor } from 'lmoec/bindings';
+import type { Keeping, Keeps, Kept, ReadFile, Tensor } from 'lmoec/bindings';
 import { openScan } from 'lmoec/bindings';
 import { filesBeside } from 'lmoec/files';
 /** Folders of what was built: target and dtype. */
@@ -48,6 +48,8 @@ export interface Rwkv7Result {
   readonly o: Tensor<'B T H V'>;
   /** States after the last token. */
   readonly state: Rwkv7State;
+  /** With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing. */
+  readonly kept: Kept | undefined;
 }
 
 /** Cotangents of what `forward` gives; zeros where left out. */
@@ -112,9 +114,9 @@ export interface Rwkv7 {
   /** The element types that the loaded kernels read, for `upload`. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
   /** Runs the scan over all tokens. */
-  forward(inputs: Rwkv7Inputs, options?: Rwkv7Options): Promise<Rwkv7Result>;
-  /** Gradients, from the inputs alone: what forward computed is computed again. */
-  backward(inputs: Rwkv7Inputs, grads: Rwkv7Grads, options?: Rwkv7Options): Promise<Rwkv7Gradients>;
+  forward(inputs: Rwkv7Inputs, options?: Rwkv7Options & Keeping): Promise<Rwkv7Result>;
+  /** Gradients, from the inputs alone: what forward computed is computed again, but for what it is given as `kept`. */
+  backward(inputs: Rwkv7Inputs, grads: Rwkv7Grads, options?: Rwkv7Options & Keeps): Promise<Rwkv7Gradients>;
   /** One token for every sequence: decoding. */
   step(state: Rwkv7State, inputs: Rwkv7StepInputs): Promise<Rwkv7StepResult>;
   /** Gives the kernels and their workspace back. */
@@ -129,7 +131,7 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
     dtypes: scan.dtypes,
     async forward(inputs, options) {
       const results = await scan.forward(inputs, options);
-      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') }, kept: results.kept };
     },
     async backward(inputs, grads, options) {
       const results = await scan.backward(inputs, grads, options);

@@ -65,7 +65,7 @@ function kept({ others, lengths, ...sizes }: CallSizes): CallSizes {
   return { ...sizes, lengths: [...lengths], ...(copies && { others: copies }) };
 }
 
-function sameSizes(a: CallSizes, b: CallSizes): boolean {
+export function sameSizes(a: CallSizes, b: CallSizes): boolean {
   if (a.heads !== b.heads || a.groups !== b.groups || !sameCounts(a.lengths, b.lengths)) return false;
   if (a.others === undefined || b.others === undefined) return a.others === b.others;
   const [mine, domains] = [a.others, Object.keys(b.others)];

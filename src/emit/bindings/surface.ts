@@ -1,5 +1,6 @@
 import { isAny, type Range } from '../../ir/common/range.js';
 import { extentsOf, type Signature, type SignatureTensor } from '../../ir/common/signature.js';
+import { hasKept } from '../../ir/plan/kept.js';
 import type { Plan } from '../../ir/plan/plan.js';
 import { propertyKey, quoted } from '../typescript.js';
 import { tensorType, typeName } from './names.js';
@@ -49,7 +50,9 @@ interface Member {
 const RANGE = /, in .*$/;
 
 /** Types that the file uses besides its own. */
-const USED = new Set(['ArrayLike', 'ElementType', 'Partial', 'Promise', 'ReadFile', 'Readonly', 'Record', 'Runtime', 'Tensor']);
+const USED = new Set([
+  'ArrayLike', 'ElementType', 'Keeping', 'Keeps', 'Kept', 'Partial', 'Promise', 'ReadFile', 'Readonly', 'Record', 'Runtime', 'Tensor',
+]);
 
 const member = (tensor: SignatureTensor, doc: (extents: string) => string = (extents) => extents): Member => ({
   name: tensor.of,
@@ -85,6 +88,8 @@ export function bindingSurface(
   const name = typeName(signature.name, USED, 'Scan');
   const { inputs, params, states, outputs } = members(signature);
   const [{ plan }] = plans;
+  // Kernels of another target may leave nothing: then nothing is kept, and backward computes it again.
+  const keeps = gradients && plans.some((one) => hasKept(one.plan));
   const property = (
     member: Member, optional = member.optional,
   ) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });
@@ -112,6 +117,10 @@ export function bindingSurface(
     { name: `${name}Result`, doc: 'What `forward` gives.', properties: [
       ...outputs.map((member) => property(member)),
       { name: 'state', type: `${name}State`, optional: false, doc: 'States after the last token.' },
+      ...(keeps ? [{
+        name: 'kept', type: 'Kept | undefined', optional: false,
+        doc: 'With `keep`, what `backward` may take instead of computing it again; undefined where kernels leave nothing.',
+      }] : []),
     ], methods: [] },
     ...(gradients ? [
       { name: `${name}Grads`, doc: 'Cotangents of what `forward` gives; zeros where left out.', properties: [
@@ -137,12 +146,14 @@ export function bindingSurface(
       },
     ], methods: [
       { name: 'forward', parameters: [
-        { name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options` },
+        { name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options${keeps ? ' & Keeping' : ''}` },
       ], returns: `Promise<${name}Result>`, doc: 'Runs the scan over all tokens.' },
       ...(gradients ? [
         { name: 'backward', parameters: [
-          { name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` }, { name: 'options?', type: `${name}Options` },
-        ], returns: `Promise<${name}Gradients>`, doc: 'Gradients, from the inputs alone: what forward computed is computed again.' },
+          { name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` },
+          { name: 'options?', type: `${name}Options${keeps ? ' & Keeps' : ''}` },
+        ], returns: `Promise<${name}Gradients>`, doc: `Gradients, from the inputs alone: what forward computed is computed again${
+          keeps ? ', but for what it is given as `kept`' : ''}.` },
       ] : []),
       { name: 'step', parameters: [
         { name: 'state', type: `${name}State` }, { name: 'inputs', type: `${name}StepInputs` },
@@ -158,6 +169,7 @@ export function bindingSurface(
   const stateOf = (
     list: readonly Member[], tensor: (state: string) => string,
   ): string => `state: { ${list.map((member) => got(member, tensor(member.name))).join(', ')} }`;
+  const gotResult = [...outputs.map((member) => got(member)), stateOf(states, finalOf), ...(keeps ? ['kept: results.kept'] : [])];
   const gotGradients = [
     ...[...inputs, ...params].map((member) => got(member, `d_${member.name}`)), stateOf(states, (state) => `d_${state}`),
   ];
@@ -174,7 +186,7 @@ export function bindingSurface(
     '  dtypes: scan.dtypes,',
     '  async forward(inputs, options) {',
     '    const results = await scan.forward(inputs, options);',
-    `    return { ${[...outputs.map((member) => got(member)), stateOf(states, finalOf)].join(', ')} };`,
+    `    return { ${gotResult.join(', ')} };`,
     '  },',
     ...(gradients ? [
       '  async backward(inputs, grads, options) {',
@@ -199,7 +211,7 @@ export function bindingSurface(
     ],
     imports: [
       { from: 'lmoec/runtime', names: ['ElementType', 'Runtime'], typeOnly: true },
-      { from: 'lmoec/bindings', names: ['ReadFile', 'Tensor'], typeOnly: true },
+      { from: 'lmoec/bindings', names: [...(keeps ? ['Keeping', 'Keeps', 'Kept'] : []), 'ReadFile', 'Tensor'], typeOnly: true },
       { from: 'lmoec/bindings', names: ['openScan'], typeOnly: false },
       { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
     ],

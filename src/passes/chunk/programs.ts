@@ -1,11 +1,7 @@
+import { KEPT } from '../../ir/plan/kept.js';
 import type { Cells, Domain, Level } from '../../ir/tile/domain.js';
 import type { Kept } from './kept.js';
 import type { BufferRole, Programs, TileBuffer, TileProgram } from '../../ir/tile/tile.js';
-
-/**
- * Forward that leaves what backward would make again, besides its results; and backward that takes it, without the kernels that make it.
- */
-export const KEPT = { forward: 'forward_kept', backward: 'backward_kept' } as const;
 
 /** What scans go over. */
 export const TOKENS: Domain = { row: 'token', chunk: 'chunk', segment: 'segment', run: 'sequence' };

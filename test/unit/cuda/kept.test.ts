@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { KEPT } from '../../../src/passes/chunk/programs.js';
+import { KEPT } from '../../../src/ir/plan/kept.js';
 import type { CallSizes } from '../../../src/runtime/extents.js';
 import { NO_EXAMPLES } from '../../examples.js';
 import { compileExample } from './compiled.js';

@@ -28,6 +28,19 @@ describe('surface of a binding', () => {
     expect(body).toContain("h: results.take('final.h', 'N H V')");
   });
 
+  it('offers to keep what backward would make again where some kernels leave it', () => {
+    const [forward, backward] = [plan.programs['forward'], plan.programs['backward']];
+    const keeping = { ...plan, programs: { ...plan.programs, forward_kept: forward, backward_kept: backward } };
+    const made = bindingSurface(signatureOf(spec), [{ folder: 'webgpu.f32', plan }, { folder: 'cuda.sm90.bf16', plan: keeping }]);
+    const methods = made.interfaces.find(({ name }) => name === 'TwoFaced')?.methods ?? [];
+    const optionsOf = (name: string) => methods.find((method) => method.name === name)?.parameters.at(-1)?.type;
+    expect([optionsOf('forward'), optionsOf('backward')]).toEqual(['TwoFacedOptions & Keeping', 'TwoFacedOptions & Keeps']);
+    expect(made.functions[0].body.join('\n')).toContain('kept: results.kept');
+    expect(types('TwoFacedResult')).not.toHaveProperty('kept');
+    const serving = bindingSurface(signatureOf(spec), [{ folder: 'cuda.sm90.bf16', plan: keeping }], false);
+    expect(JSON.stringify(serving)).not.toMatch(/Keep|Kept/);
+  });
+
   it('says where it comes from', () => {
     expect(surface.header.join('\n')).toContain('sha256 abc');
     expect(surface.header.join('\n')).toContain('lmoec build x.lmoe');

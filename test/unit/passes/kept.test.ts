@@ -3,7 +3,7 @@ import { runTiles } from '../../../src/interp/tile.js';
 import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/buffers.js';
 import { programOf, type TileModule } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
-import { KEPT } from '../../../src/passes/chunk/programs.js';
+import { KEPT } from '../../../src/ir/plan/kept.js';
 import { lowerScan, type LowerOptions } from '../../../src/passes/pipeline.js';
 import { planName } from '../../../src/runtime/names.js';
 import { SCANS } from './corpus.js';

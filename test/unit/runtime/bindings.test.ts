@@ -249,3 +249,68 @@ describe('calls of a binding', () => {
     )).rejects.toThrow(/nothing was built for webgpu: there is cuda.sm90.bf16/);
   });
 });
+
+describe('what forward keeps for backward', () => {
+  const score = {
+    name: 'ws.score', role: 'workspace', dtype: 'f32', shape: ['tokens', 'heads', 2], axes: ['K'],
+  } as const satisfies Plan['tensors'][number];
+  const { forward, backward } = plan.programs;
+  const keeping: Plan = {
+    ...plan, tensors: [...plan.tensors, score],
+    programs: {
+      ...plan.programs,
+      forward_kept: { ...forward, gives: [...forward.gives, score.name] },
+      backward_kept: { ...backward, takes: [...backward.takes, score.name] },
+    },
+  };
+
+  /** Bindings of a plan, the programs that they ran, with what these were given, and how often what was kept was released. */
+  async function opened(given: Plan) {
+    const seen: { program: string; names: readonly string[] }[] = [];
+    const counts = { released: 0 };
+    const made = (shape: readonly number[], release = (): void => {}): DeviceTensor => ({ dtype: 'f32', shape, release });
+    const run: LoadedPlan['run'] = async (program, tensors, sizes) => {
+      seen.push({ program, names: Object.keys(tensors) });
+      const tokens = sizes.lengths.reduce((a, b) => a + b, 0);
+      const kept = made([tokens, sizes.heads, 2], () => { counts.released++; });
+      return { o: made([tokens, sizes.heads, 3]), ...(program === 'forward_kept' && { [score.name]: kept }) };
+    };
+    const text = async (name: string) => new TextEncoder().encode(name.endsWith('plan.json') ? JSON.stringify(given) : '');
+    const runtime: Runtime = { ...fakeRuntime([]), load: async (loaded) => ({ plan: loaded, run, release() {} }) };
+    return { seen, counts, scan: await openScan(runtime, text, ['webgpu.f32'], { K: 16, V: 32 }) };
+  }
+
+  it('is asked for, given to backward, and released once', async () => {
+    const { seen, counts, scan } = await opened(keeping);
+    expect((await scan.forward(inputs(2, 5, 4, 2))).kept).toBeUndefined();
+    const { kept } = await scan.forward(inputs(2, 5, 4, 2), { keep: true });
+    await scan.backward(inputs(2, 5, 4, 2), {}, { kept });
+    await scan.backward(inputs(2, 5, 4, 2), {}, { kept: undefined });
+    expect(seen.map(({ program, names }) => `${program}${names.includes(score.name) ? ' with it' : ''}`)).toEqual([
+      'forward', 'forward_kept', 'backward_kept with it', 'backward',
+    ]);
+    kept?.release();
+    kept?.release();
+    expect(counts.released).toBe(1);
+    await expect(scan.backward(inputs(2, 5, 4, 2), {}, { kept })).rejects.toThrow('`kept` was released');
+  });
+
+  it('is nothing where kernels leave nothing: backward computes it', async () => {
+    const { seen, scan } = await opened(plan);
+    const { kept } = await scan.forward(inputs(2, 5, 4, 2), { keep: true });
+    expect(kept).toBeUndefined();
+    await scan.backward(inputs(2, 5, 4, 2), {}, { kept });
+    expect(seen.map(({ program }) => program)).toEqual(['forward', 'backward']);
+  });
+
+  it('is refused where it is of another call, of other kernels, or anything else', async () => {
+    const [{ scan }, { scan: other }] = [await opened(keeping), await opened(keeping)];
+    const { kept } = await scan.forward(inputs(2, 5, 4, 2), { keep: true });
+    await expect(scan.backward(inputs(1, 5, 4, 2), {}, { kept })).rejects.toThrow('was left by a call of other sizes');
+    const packed = { kept, cuSeqlens: [0, 4, 10] };
+    await expect(scan.backward(inputs(1, 10, 4, 2), {}, packed)).rejects.toThrow('was left by a call of other sizes');
+    await expect(other.backward(inputs(2, 5, 4, 2), {}, { kept })).rejects.toThrow('was left by kernels that were loaded apart');
+    await expect(scan.backward(inputs(2, 5, 4, 2), {}, { kept: Object(7) })).rejects.toThrow('`kept` is not what a forward kept');
+    await expect(scan.forward(inputs(2, 5, 4, 2), { keep: Object('yes') })).rejects.toThrow('`keep` is a String');
+  });
+});

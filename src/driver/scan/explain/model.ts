@@ -5,7 +5,7 @@ import {
   ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands,
 } from '../../../ir/scan/scan.js';
 import type { Spec } from '../../../ir/spec/spec.js';
-import { KEPT } from '../../../passes/chunk/programs.js';
+import { KEPT } from '../../../ir/plan/kept.js';
 import { extentsOf, type CallSizes } from '../../../runtime/extents.js';
 import { idiomOf } from './idioms.js';
 import { letNames } from './lets.js';
