@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from ._calls import io_dtype, laid
+from ._calls import io_dtype, laid, once
 from ._definitions import Definitions, Operator
 from ._part import Program, Reference
 from ._rows import keys_of
@@ -120,7 +119,7 @@ def _function(forward: Operator, backward: Operator, program: Program) -> type[t
             return tuple(results)
 
         @staticmethod
-        @once_differentiable
+        @once
         def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
             found = backward(*ctx.saved_tensors, *[laid(d) for d in cotangents[:outputs]])
             gradients = iter((found,) if one else found)

@@ -85,6 +85,17 @@ def test_same_bits_twice(part):
 
 
 @pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("loss", [lambda x: x.square().sum(), lambda x: x.sum()], ids=["square", "sum"])
+def test_second_derivatives_are_refused(part, loss):
+    """Of a sum, too, whose cotangents need no gradient: a penalty on gradients must not be lost without a word."""
+    args = leaves(part, draw(part))
+    whole = sum(loss(y) for y in outputs(part, call(part, args)) if y.requires_grad)
+    grads = torch.autograd.grad(whole, [x for x in args if x is not None and x.requires_grad], create_graph=True, allow_unused=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        (whole + sum(d.sum() for d in grads if d is not None)).backward()
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_draws_come_from_seed_and_generator(part):
     if not program_of(part).sites:
         pytest.skip("it draws nothing")
