@@ -1,5 +1,6 @@
 import type { Axis, AxisSizes } from '../ir/common/axes.js';
 import { elements } from '../ir/common/axes.js';
+import { offsetsOf } from './offsets.js';
 
 /**
  * How an instruction visits the cells of a box in row-major order: in runs of `length` cells, along which every operand moves by a
@@ -25,21 +26,7 @@ export function strideAlong(axes: readonly Axis[], axis: Axis, sizes: AxisSizes)
 
 /** For every cell of a row-major box, the offset of the cell it names in a row-major value over `axes`. */
 export function offsets(box: readonly Axis[], axes: readonly Axis[], sizes: AxisSizes): Int32Array {
-  const extents = box.map((axis) => elements([axis], sizes));
-  const strides = box.map((axis) => strideAlong(axes, axis, sizes));
-  const result = new Int32Array(elements(box, sizes));
-  const position = box.map(() => 0);
-  for (let i = 0, offset = 0; i < result.length; i++) {
-    result[i] = offset;
-    for (let d = box.length - 1; d >= 0; d--) {
-      position[d]++;
-      offset += strides[d];
-      if (position[d] < extents[d]) break;
-      offset -= strides[d] * extents[d];
-      position[d] = 0;
-    }
-  }
-  return result;
+  return offsetsOf(box.map((axis) => elements([axis], sizes)), box.map((axis) => strideAlong(axes, axis, sizes)));
 }
 
 /** The longest runs of a box that are runs of values over each of `values` too, and those values' places in them. */

@@ -1,4 +1,5 @@
 import type { Axis } from '../../ir/graph/types.js';
+import { offsetsOf } from '../offsets.js';
 import { copyMap, type Frame, type Tokens } from './tokens.js';
 
 /**
@@ -69,18 +70,7 @@ export function strides(box: readonly Axis[], axes: readonly Axis[]): number[] {
 
 /** For every element of a row of `box`, the sum of its places times the steps of their axes. */
 export function offsets(box: readonly Axis[], steps: readonly number[]): Int32Array {
-  const map = new Int32Array(sizeOf(box));
-  const place = box.map(() => 0);
-  for (let i = 0, at = 0; i < map.length; i++) {
-    map[i] = at;
-    for (let d = box.length - 1; d >= 0; d--) {
-      at += steps[d];
-      if (++place[d] < box[d].size) break;
-      at -= steps[d] * box[d].size;
-      place[d] = 0;
-    }
-  }
-  return map;
+  return offsetsOf(box.map(({ size }) => size), steps);
 }
 
 /** For every element of a row of `box`, the element of a row of `axes` that it reads. */

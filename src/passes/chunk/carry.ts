@@ -4,7 +4,7 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import type { Context } from './context.js';
 import type { Decays } from './decay.js';
-import { feedsDecay, hasFineScores, isFine } from './fine.js';
+import { feedsDecay, isFine, isFineSource } from './fine.js';
 import type { Parts } from './parts.js';
 import { readerOf, writesAhead, writing, writtenValue } from './prepare.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
@@ -34,7 +34,7 @@ export function readState(w: ChunkWalk, reader: ReaderId, state: TileId): TileId
 /** Column vectors of a source, with its decays and numbers, times what each token writes: [K, V]. */
 export function writeState(w: ChunkWalk, source: number, written: TileId): TileId {
   const { k, parts } = w;
-  const fine = isFine(w.cx, parts) && parts.erasing.includes(source);
+  const fine = isFineSource(w.cx, parts, source);
   if (parts.channels) return overTokens(k, k.load(stageBuffers(w.cx, parts, w.index).cols(source)), written, fine);
   const { col } = parts.sources[source];
   return overTokens(k, baseTile(k, w.values, parts, col), scaled(k, written, w.decays.toEnd(), coefficient(k, w.values, col)), fine);
@@ -109,7 +109,7 @@ export function storesScores({ draft }: Context, parts: Parts): boolean {
 /** Score of a read and a source, [ROW, COL], as a sum of what products see of it. `fine`: two parts, where the walk makes it. */
 export function readScore(w: ChunkWalk, read: number, j: number, fine = false): readonly [TileId, ...TileId[]] {
   const { k, cx, parts } = w;
-  const both = hasFineScores(cx, parts, j);
+  const both = isFineSource(cx, parts, j);
   if (!storesScores(cx, parts)) return inParts(k, scoreTile(k, parts, w.values, w.decays, parts.reads[read], j), fine || both);
   const buffers = stageBuffers(cx, parts, w.index);
   return [k.load(buffers.score(read, j)), ...(both ? [k.load(buffers.scoreRest(read, j))] : [])];

@@ -17,9 +17,9 @@ export function isFine(cx: Context, parts: Parts): boolean {
   return length * draft.chunk >= 2 * draft.sizeOf(parts.row) || parts.erasing.some((j) => strength(cx, parts, j) > 1);
 }
 
-/** The same for the scores of reads, as far as what they meet was solved for: sums of large terms of both signs that leave little. */
-export function hasFineScores(cx: Context, parts: Parts, source: number): boolean {
-  return parts.alongValue === undefined && parts.erasing.includes(source) && isFine(cx, parts);
+/** The same for what a source writes and the scores of its reads: solved for, a sum of large terms of both signs that leave little. */
+export function isFineSource(cx: Context, parts: Parts, source: number): boolean {
+  return parts.erasing.includes(source) && isFine(cx, parts);
 }
 
 /**

@@ -1,11 +1,11 @@
 import { COL } from '../../ir/common/axes.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
-import type { TileId } from '../../ir/tile/tile.js';
+import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { CHUNK_SITE, markStored, stageName, valueBuffer, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import { hasFineScores, isFine } from './fine.js';
+import { isFine, isFineSource } from './fine.js';
 import { isTensor, type Parts, type ReadPart, type Vector } from './parts.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
 import { solveBlocks } from './solve.js';
@@ -66,10 +66,8 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
     const makeScores = () => {
       if (scores) parts.reads.forEach((read, r) => {
         for (const j of writing(parts)) {
-          const score = scoreTile(k, parts, values, decays, read, j);
-          const [, ...rest] = inParts(k, score, hasFineScores(cx, parts, j));
-          k.store(buffers.score(r, j), score);
-          for (const part of rest) k.store(buffers.scoreRest(r, j), part);
+          const [score, fine] = [scoreTile(k, parts, values, decays, read, j), isFineSource(cx, parts, j)];
+          storeInParts(k, score, buffers.score(r, j), fine ? buffers.scoreRest(r, j) : undefined);
         }
       });
       const erased = (i: number, j: number) => scoreTile(k, parts, values, decays, readerOf(parts, { kind: 'erase', index: i }), j);
@@ -117,6 +115,13 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
   markStored(cx, perToken);
 }
 
+/** `rest`: for what rounding leaves out. */
+function storeInParts(k: KernelBuilder, tile: TileId, to: TileBuffer, rest: TileBuffer | undefined): void {
+  const [, left] = inParts(k, tile, rest !== undefined);
+  k.store(to, tile);
+  if (rest !== undefined && left !== undefined) k.store(rest, left);
+}
+
 function storeSolve(
   cx: Context, k: KernelBuilder, parts: Parts, index: number, score: (i: number, j: number) => TileId, values: Values,
 ): void {
@@ -126,9 +131,8 @@ function storeSolve(
   const fine = isFine(cx, parts);
   const blocks = solveBlocks(k, erasing.length, fine, (i, j) => score(erasing[i], erasing[j]));
   blocks.forEach((row, i) => row.forEach((block, j) => {
-    const [, ...rest] = inParts(k, block, fine);
-    k.store(buffers.solve(erasing[i], erasing[j]), block);
-    for (const part of rest) k.store(buffers.solveRest(erasing[i], erasing[j]), part);
+    const [to, from] = [erasing[i], erasing[j]];
+    storeInParts(k, block, buffers.solve(to, from), fine ? buffers.solveRest(to, from) : undefined);
   }));
   if (!writesAhead(parts)) return;
   for (const i of erasing) {

@@ -6,7 +6,7 @@ import { stageBuffers } from './buffers.js';
 import { nextState, readScore, readState, writtenTiles, type ChunkWalk } from './carry.js';
 import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import { feedsDecay, isFine } from './fine.js';
+import { feedsDecay, isFineSource } from './fine.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
 import { writing } from './prepare.js';
 import { isSegmented, segmentKernels } from './segments.js';
@@ -36,7 +36,7 @@ function readResult(w: ChunkWalk, read: number, state: TileId, written: Readonly
     if (rows === undefined) return undefined;
     if (parts.alongValue === undefined) {
       const [first, ...rest] = readScore(w, read, j, feedsDecay(cx, w.index, read));
-      const fine = isFine(cx, parts) && parts.erasing.includes(j);
+      const fine = isFineSource(cx, parts, j);
       const times = (part: TileId, some: TileId) => k.contract(part, k.swap(some), COL);
       return plus(k, ...inParts(k, rows, fine).map((part) => times(first, part)), ...rest.map((part) => times(part, rows)));
     }

@@ -29,7 +29,6 @@ function lessOneOf(b: ScanBuilder, id: NodeId, less: (id: NodeId) => NodeId | un
     const [left, right] = [less(x), less(y)];
     return left === undefined && right === undefined ? undefined : made(left ?? plain(x), right ?? plain(y));
   };
-  const minus = (left: NodeId, right: NodeId) => b.map('add', left, b.map('neg', right));
   switch (node.fn) {
     case 'exp': return b.map('expm1', x);
     case 'sigmoid': return b.map('neg', b.map('sigmoid', b.map('neg', x)));
@@ -52,7 +51,7 @@ function lessOneOf(b: ScanBuilder, id: NodeId, less: (id: NodeId) => NodeId | un
     case 'sub': {
       if (isOne(x)) return b.map('neg', y);
       const left = less(x);
-      return left === undefined ? undefined : minus(left, y);
+      return left === undefined ? undefined : b.map('sub', left, y);
     }
     case 'add': {
       const share = lessOfShare(b, x, y, less) ?? lessOfShare(b, y, x, less);
