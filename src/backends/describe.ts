@@ -93,12 +93,12 @@ function withTables({ kernels, domains }: TileModule, name: string): readonly st
 }
 
 /**
- * The programs of a module as launches of its kernels. `inOne`: kernels that calls of few rows launch in the place of several, behind which
- * nothing comes that one of these must follow.
+ * The programs of a module as launches of its kernels. `inOne`: by program, kernels that calls of few rows launch in the place of several,
+ * behind which nothing comes that one of these must follow.
  */
 export function planPrograms(
   module: TileModule, kernels: readonly PlanKernel[],
-  inOne: readonly { readonly members: readonly string[]; readonly kernel: Pick<PlanKernel, 'name'> }[] = [],
+  inOne: Readonly<Record<string, readonly { readonly members: readonly string[]; readonly kernel: Pick<PlanKernel, 'name'> }[]>> = {},
 ): Plan['programs'] {
   const named = (name: string) => kernels.find((kernel) => kernel.name === name) ?? missing(name);
   const missing = (name: string): never => {
@@ -119,17 +119,17 @@ export function planPrograms(
   const launched = (names: readonly string[]): readonly Launch[] => queuesOf(names.map(named)).map(mine);
   const isOnly = new Set(module.kernels.flatMap(({ name, few }) => (few === 'only' ? [name] : [])));
   /** The last of several says where they are. */
-  const joined = (names: readonly string[]): readonly string[] => names.flatMap((name) => {
-    const found = inOne.find(({ members }) => members.includes(name) && members.every((member) => names.includes(member)));
+  const joined = (program: string, names: readonly string[]): readonly string[] => names.flatMap((name) => {
+    const found = inOne[program]?.find(({ members }) => members.includes(name));
     if (found === undefined) return [name];
     return found.members[found.members.length - 1] === name ? [found.kernel.name] : [];
   });
-  return mapPrograms(module.programs, (program) => {
+  return mapPrograms(module.programs, (program, called) => {
     const { takes, gives, launches } = program;
     const few = fewLaunches(module, program);
     return {
       takes, gives, launches: launched(launches.filter((name) => !isOnly.has(name)).flatMap((name) => withTables(module, name))),
-      ...(few !== undefined && { few: { extent: few.extent, launches: launched(joined(few.names)) } }),
+      ...(few !== undefined && { few: { extent: few.extent, launches: launched(joined(called, few.names)) } }),
     };
   });
 }

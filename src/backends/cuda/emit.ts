@@ -6,7 +6,7 @@ import { sizeName, type Domain } from '../../ir/tile/domain.js';
 import { withLaunches, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, fewLaunches, mappedSegmentation, planPrograms, planRows, planTensor, rowsKernel, tablesOf } from '../describe.js';
+import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, rowsKernel, tablesOf } from '../describe.js';
 import { productsApart } from './tensor-cores/apart.js';
 import { rowsCopied } from './tensor-cores/rows-copied.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
@@ -88,12 +88,10 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
       ...tablesOf(domain).map((table): PlanArg => ({ kind: 'table', table, access: 'write' })), { kind: 'dims', domain: domain.row },
     ],
   }))];
-  const inOne = plain ? [] : Object.values(module.programs).flatMap((program) => {
-    const few = fewLaunches(module, program);
-    return few === undefined ? [] : kernelsInOne(cx, all, few);
-  });
+  const joined = plain ? {} : kernelsInOne(cx, all);
+  const inOne = [...new Set(Object.values(joined).flat())];
   const every = [...all, ...inOne.map(({ kernel }): PlanKernel => ({ ...kernel, file }))];
-  const programs = planPrograms(module, every, inOne);
+  const programs = planPrograms(module, every, joined);
   // Those for few rows that are nowhere but in others are not there by themselves.
   const calls = Object.values(programs).flatMap(({ launches, few }) => [...launches, ...few?.launches ?? []]);
   const isGone = new Set(module.kernels.flatMap(({ name, few }) => (

@@ -1,9 +1,9 @@
 import { conflict } from '../../ir/plan/queues.js';
 import type { PlanArg, PlanKernel } from '../../ir/plan/plan.js';
 import { sizeName } from '../../ir/tile/domain.js';
-import type { TileKernel } from '../../ir/tile/tile.js';
+import { mapPrograms, type Programs, type TileKernel } from '../../ir/tile/tile.js';
 import { freeName } from '../../support/free-name.js';
-import { plainName, rowsKernelName, type FewLaunches } from '../describe.js';
+import { fewLaunches, plainName, rowsKernelName, type FewLaunches } from '../describe.js';
 import { bufferNamed, strides } from './address.js';
 import { createCode } from './code.js';
 import { elementType, PART_THREADS, pointer, type CudaContext, type LoweredKernel } from './lowered.js';
@@ -26,14 +26,35 @@ const MOST_BLOCKS = 2;
 
 /**
  * Of calls of few rows the launches that follow each other and are a block each, or few blocks, as one kernel of one block: with so little
- * to do it is launches that take the time, and what one hands on to the next is in the caches still.
+ * to do it is launches that take the time, and what one hands on to the next is in the caches still. Programs that have the same ones share
+ * their kernel, others have names of their own.
  */
-export function kernelsInOne(cx: CudaContext, kernels: readonly PlanKernel[], { extent, names }: FewLaunches): readonly InOne[] {
+export function kernelsInOne(cx: CudaContext, kernels: readonly PlanKernel[]): Programs<readonly InOne[]> {
+  const made = new Map<string, InOne>();
+  const taken = new Set(kernels.map(({ name }) => name));
+  return mapPrograms(cx.module.programs, (program) => {
+    const few = fewLaunches(cx.module, program);
+    return few === undefined ? [] : groupsOf(cx, kernels, few, taken).map((group) => {
+      const key = group.parts.map(({ member }) => member.name).join();
+      const one = made.get(key) ?? inOne(cx, group);
+      made.set(key, one);
+      taken.add(one.kernel.name);
+      return one;
+    });
+  });
+}
+
+/** Groups of two at least, called as nothing that is `taken`. */
+function groupsOf(
+  cx: CudaContext, kernels: readonly PlanKernel[], { extent, names }: FewLaunches, taken: ReadonlySet<string>,
+): readonly Group[] {
   const byName = new Map(kernels.map((kernel) => [kernel.name, kernel]));
+  // Parts are called as their kernel, with a number behind it.
+  const isTaken = (name: string) => [...taken].some((one) => one === name || one.startsWith(`${name}_`));
   const groups: Group[] = [];
   let open: Group | undefined;
   for (const kernel of names.flatMap((name) => byName.get(name) ?? [])) {
-    const name = open?.name ?? freeName(`${kernel.name}_in_one`, (one) => byName.has(one));
+    const name = open?.name ?? freeName(`${kernel.name}_in_one`, isTaken);
     const called = `${name}_${open?.parts.length ?? 0}`;
     const part = partOf(cx, kernel, extent, called);
     if (part === undefined) {
@@ -44,7 +65,7 @@ export function kernelsInOne(cx: CudaContext, kernels: readonly PlanKernel[], { 
     if (open === undefined) groups.push(open = { name, parts: [] });
     open.parts.push({ member: kernel, called, ...part });
   }
-  return groups.filter(({ parts }) => parts.length > 1).map((group) => inOne(cx, group));
+  return groups.filter(({ parts }) => parts.length > 1);
 }
 
 /** Launches that follow each other, and what the kernel in their place is called. */
@@ -78,8 +99,8 @@ function partOf(given: CudaContext, kernel: PlanKernel, extent: string, part: st
 /** Has it the rows of a call's one chunk, or none, and no loops over more? */
 function isSmall(kernel: TileKernel, extent: string): boolean {
   const { outer, domain, inner, split, body } = kernel;
-  return inner === 'once' && split === undefined && body.every(({ kind }) => kind !== 'loop') && !hasOp(kernel, 'contract', 'nth')
-    && (outer === 'once' || (outer === 'chunk' && domain.made === undefined && sizeName(domain, 'chunk') === extent));
+  return inner === 'once' && split === undefined && body.every(({ kind }) => kind !== 'loop')
+    && !hasOp(kernel, 'contract', 'nth', 'inverse') && (outer === 'once' || (outer === 'chunk' && domain.made === undefined && sizeName(domain, 'chunk') === extent));
 }
 
 const countOf = ({ grid }: LoweredKernel): number => grid.flat().reduce<number>((n, x) => (typeof x === 'number' ? n * x : n), 1);

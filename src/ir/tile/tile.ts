@@ -64,8 +64,8 @@ export function withKernels(
   };
 }
 
-export function mapPrograms<P, Q>(programs: Programs<P>, of: (program: P) => Q): Programs<Q> {
-  return Object.fromEntries(Object.entries(programs).map(([name, program]) => [name, of(program)]));
+export function mapPrograms<P, Q>(programs: Programs<P>, of: (program: P, name: string) => Q): Programs<Q> {
+  return Object.fromEntries(Object.entries(programs).map(([name, program]) => [name, of(program, name)]));
 }
 
 /**

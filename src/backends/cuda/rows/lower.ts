@@ -4,7 +4,7 @@ import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed } from '../address.js';
 import { createCode } from '../code.js';
-import { blockNumber, gridOf, PART_THREADS, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { blockNumber, gridOf, PART_THREADS, sharedLimit, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { createElements, flat, type Arrays } from '../plain/element.js';
 import { homesOf } from '../plain/homes.js';
 import { openKernel, outerLines } from '../prologue.js';
@@ -59,6 +59,8 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
   const seats = Math.max(0, ...[...packs.values()].map((group) => group.length * sizeOf(group[0][1].to)), ...kernel.body.map((stmt) => (
     stmt.kind === 'let' && stmt.op.op === 'unpack' ? stmt.op.axes.reduce((n, axis) => n * sizeOf(axis), 1) : 0
   )));
+  // With as many warps as a kernel of parts has that is four times the room.
+  if (many * seats * 4 > sharedLimit(cx.target)) return refused('lists that do not fit in shared memory');
   if (seats > 0) code.line(`float* const packed = (float*)smem + threadIdx.x / ${WARP} * ${seats};`);
   for (const [tile, { kind }] of homes) {
     if (kind === 'scalar') code.line(`float t${tile} = 0.f;`);
