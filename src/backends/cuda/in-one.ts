@@ -100,7 +100,8 @@ function partOf(given: CudaContext, kernel: PlanKernel, extent: string, part: st
 function isSmall(kernel: TileKernel, extent: string): boolean {
   const { outer, domain, inner, split, body } = kernel;
   return inner === 'once' && split === undefined && body.every(({ kind }) => kind !== 'loop')
-    && !hasOp(kernel, 'contract', 'nth', 'inverse') && (outer === 'once' || (outer === 'chunk' && domain.made === undefined && sizeName(domain, 'chunk') === extent));
+    && !hasOp(kernel, 'contract', 'nth', 'inverse')
+    && (outer === 'once' || (outer === 'chunk' && domain.made === undefined && sizeName(domain, 'chunk') === extent));
 }
 
 const countOf = ({ grid }: LoweredKernel): number => grid.flat().reduce<number>((n, x) => (typeof x === 'number' ? n * x : n), 1);
