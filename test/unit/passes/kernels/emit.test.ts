@@ -80,6 +80,14 @@ describe('mixtures that no back end knows', () => {
     });
   }
 
+  it.skipIf(!compiler)('are noticed where they write nothing, though the test knows what they should (skipped without g++)', () => {
+    const { module, given, sizes } = wide();
+    const spoil = (text: string): string => text.replaceAll('grid_wait();', 'return;');
+    const errors = emulate(module, { call: sizes, longest: 2, programs: ['forward', 'backward'], given, ...once, dtype: 'f32', spoil });
+    expect([...errors].filter(([, error]) => error < 1)).toEqual([]);
+    expect([...errors.keys()].map((key) => key.split(' ')[0])).toEqual(expect.arrayContaining(['forward', 'backward']));
+  });
+
   it('have tensor cores for the products of rows', () => {
     const { module } = wide();
     const source = { hash: '', compiler: '', command: '' };
