@@ -22,8 +22,10 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "test" / "gpu"))
+sys.path[:0] = [str(HERE), str(HERE.parent / "test" / "gpu")]
+import untuned  # noqa: E402
 from scan_checks import Subject  # noqa: E402
+from table import brief  # noqa: E402
 
 BURST = 20
 
@@ -115,18 +117,38 @@ def rows(subject, timer):
         yield "function", f"{what}, with gradients", ours, torchs
 
 
+#: Its names of what the examples call otherwise.
+FLA = {"gated_delta": "gated_delta_rule", "delta_net": "delta_rule"}
+
+
 def fla_rows(subject, timer):
+    """FLA's function of the same formula, over a sequence and for one token; its tuner is held, since what it chooses is launched alike."""
+    name = FLA.get(subject.name, subject.name)
     try:
-        ops = importlib.import_module("fla.ops." + subject.name)
+        ops = importlib.import_module(f"fla.ops.{name}")
     except ImportError:
         return
-    chunk = getattr(ops, "chunk_" + subject.name, None)
-    if chunk is None:
+    chunk, recurrent = getattr(ops, f"chunk_{name}", None), getattr(ops, f"fused_recurrent_{name}", None)
+    if chunk is None or recurrent is None:
         return
-    args = [x.detach().requires_grad_() for x in subject.draw(batch=1, tokens=128, heads=4, groups=4, states=False) if x is not None]
+    untuned.hold()
+    inputs = len(subject.reference.signature.inputs)
+    *token, state = subject.draw(batch=1, heads=4, groups=4, token=True)
+    with torch.no_grad():
+        tokens = [x.unsqueeze(1) for x in token[:inputs]]
+        yield "FLA", "step", timer.call(lambda: recurrent(*tokens, initial_state=state, output_final_state=True))
+    args = [x.detach().requires_grad_() for x in subject.draw(batch=1, tokens=128, heads=4, groups=4, states=False)[:inputs]]
     run = lambda leaves: chunk(*leaves)[0]
     for what, theirs, torchs in timer.with_gradients(run, args, torch.randn_like(run(args))):
         yield "FLA", f"{what}, with gradients", theirs, torchs
+
+
+def every_row(subject, timer):
+    yield from rows(subject, timer)
+    try:
+        yield from fla_rows(subject, timer)
+    except Exception as error:
+        print(f"{subject.name:14}{'FLA':12}{brief(error)}", flush=True)
 
 
 def without_device(argv):
@@ -180,7 +202,7 @@ def main():
             stand_in(package._host, package._images)
         for scan_name, scan in zip(package._ops.SCANS, package._ops.KERNELS):
             subject = Subject(package, scan_name, scan, scan.suitable(package._host.current_device())[0], timer.device)
-            for what, call, micros, *torchs in (*rows(subject, timer), *fla_rows(subject, timer)):
+            for what, call, micros, *torchs in every_row(subject, timer):
                 beside = f"{torchs[0]:8.1f}{micros - torchs[0]:8.1f}" if torchs else ""
                 print(f"{scan_name:14}{what:12}{call:30}{micros:8.1f}{beside}", flush=True)
     return 0

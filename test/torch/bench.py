@@ -17,6 +17,7 @@ import torch
 FOLDER = Path(sys.argv[1])
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
+import host_torch
 import lmoec_plan
 import measure
 import peers
@@ -249,6 +250,34 @@ class Plans(unittest.TestCase):
         made = measure.step_row(case, plan, 3, 2, 64, False)
         self.assertEqual({"called", "graph", "out"}, set(made))
         self.assertTrue(1e-4 < made["out"] < 6e-3, made)
+
+
+class HostTimes(unittest.TestCase):
+    """Rows of FLA's beside ours, by their stand-ins."""
+
+    class Subject:
+        def __init__(self, name, gates):
+            self.name, self.gates = name, gates
+            self.reference = type("", (), {"signature": type("", (), {"inputs": range(3 + len(gates))})})
+
+        def draw(self, batch=1, tokens=8, heads=4, groups=4, states=True, token=False):
+            lead = (batch, heads) if token else (batch, tokens, heads)
+            state = torch.randn(batch, heads, 16, 16) if states else None
+            return [*(torch.randn(*lead, 16) for _ in "qkv"), *(-torch.rand(*lead, *axes) for axes in self.gates), state]
+
+    def test_rows_of_flas(self):
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:
+            stand_ins(folder)
+            before, held = sys.path[:], host_torch.untuned.hold
+            undo.callback(lambda: (sys.path.__setitem__(slice(None), before), setattr(host_torch.untuned, "hold", held)))
+            sys.path.insert(0, folder)
+            host_torch.untuned.hold = lambda: None
+            timer = host_torch.Timer("cpu", 1)
+            for subject in (self.Subject("gla", [(16,)]), self.Subject("gated_delta", [(), ()])):
+                made = {call: micros for what, call, micros, *_ in host_torch.fla_rows(subject, timer)}
+                self.assertEqual(set(made), {"step", "forward, with gradients", "backward, with gradients"})
+                self.assertGreater(min(made.values()), 0)
+            self.assertEqual([*host_torch.fla_rows(self.Subject("nothing", []), timer)], [], "what FLA lacks has no rows")
 
 
 class Compare(unittest.TestCase):
