@@ -10,8 +10,9 @@ from scan_checks import ALLOWED, PACKED, check, error, same
 class Layer(nn.Module):
     """A scan behind factors of its inputs but gates, with params of its own: something to train."""
 
-    def __init__(self, s, drawn):
+    def __init__(self, s, drawn, keep=False):
         super().__init__()
+        self.keep = keep
         signature = s.reference.signature
         self.function = getattr(s.package, s.package._reference.MODULES[s.name])
         self.io, self.count = [named.io for named in signature.inputs], len(signature.inputs)
@@ -21,7 +22,7 @@ class Layer(nn.Module):
     def forward(self, *given, cu_seqlens=None):
         factors = iter(self.factors)
         given = [x * next(factors).to(x.dtype) if io else x for x, io in zip(given, self.io)]
-        return self.function(*given, cu_seqlens=cu_seqlens, **dict(zip(self.names, self.params)))[0]
+        return self.function(*given, cu_seqlens=cu_seqlens, keep=self.keep, **dict(zip(self.names, self.params)))[0]
 
 
 def graphs(s):
@@ -84,20 +85,24 @@ def compiled(s):
 
 
 def captured(s):
-    """torch.cuda.make_graphed_callables of a module: the bits of the module as it was, gradients of its parameters too."""
+    """torch.cuda.make_graphed_callables of a module: the bits of the module as it was, gradients of its parameters too, whether forward keeps something or not."""
     inputs = len(s.reference.signature.inputs)
     draw = lambda seed: [x.requires_grad_() for x in s.draw(states=False, seed=seed)[:inputs]]
     plain = Layer(s, s.draw(states=False, seed=60))
-    graphed = torch.cuda.make_graphed_callables(copy.deepcopy(plain), tuple(draw(61)))
 
     def results(layer, given):
         o = layer(*given)
         return [x.clone() for x in (o.detach(), *torch.autograd.grad(o.float().square().sum(), [*given, *layer.parameters()]))]
 
-    for seed in (62, 63):
-        found, expected = results(graphed, draw(seed)), results(plain, draw(seed))
-        check(f"{s.label} graphed module, data {seed}", same(found, expected), f"errors {[f'{error(x, y):.1e}' for x, y in zip(found, expected)]}")
-        check(f"{s.label} graphed module, data {seed}: something is there", all(x.count_nonzero().item() > 0 for x in found))
+    for keep in (False, True):
+        graphed = copy.deepcopy(plain)
+        graphed.keep = keep
+        graphed = torch.cuda.make_graphed_callables(graphed, tuple(draw(61)))
+        for seed in (62, 63):
+            what = f"{s.label} graphed module{', kept' if keep else ''}, data {seed}"
+            found, expected = results(graphed, draw(seed)), results(plain, draw(seed))
+            check(what, same(found, expected), f"errors {[f'{error(x, y):.1e}' for x, y in zip(found, expected)]}")
+            check(f"{what}: something is there", all(x.count_nonzero().item() > 0 for x in found))
 
 
 def trained(s):
