@@ -8,7 +8,7 @@ from typing import Any, Callable
 import torch
 from torch import Tensor
 
-from ._calls import straight, watched
+from ._calls import VMAP, straight, transform, watched
 from ._driver import LmoecError
 
 Operator = Callable[..., Any]
@@ -17,9 +17,10 @@ Operator = Callable[..., Any]
 class Call:
     """An operator as functions call it: past torch's dispatcher where that would do nothing but pass a call on."""
 
-    def __init__(self, operator: Operator, direct: Operator, way: Any, one: bool) -> None:
-        """`direct`: straight to the kernels. `way`: to their program (_again.py), None where nobody remembers calls. `one`: result."""
-        self._operator, self._direct, self._way, self._one = operator, direct, way, one
+    def __init__(self, operator: Operator, direct: Operator, way: Any, one: bool, whose: str, backward: bool) -> None:
+        """`direct`: straight to the kernels. `way`: to their program (_again.py), None where nobody remembers calls. `one`: result. `whose`: the function of the
+        formula; is this the `backward` of it?"""
+        self._operator, self._direct, self._way, self._one, self._whose, self._backward = operator, direct, way, one, whose, backward
 
     def known(self, given: tuple[Tensor | None, ...]) -> Any:
         """An earlier call that looked the same; None: there was none, or somebody wants to see this one."""
@@ -28,19 +29,29 @@ class Call:
     def by(self, known: Any, given: tuple[Tensor | None, ...]) -> Any:
         """Results, by what is known of a call."""
         if known is None:
-            return self._direct(*given) if straight(given) else self._operator(*given)
+            if straight(given):
+                return self._direct(*given)
+            self.refuse(given)
+            return self._operator(*given)
         results = known(given)
         return results[0] if self._one else results
+
+    def refuse(self, given: tuple[Tensor | None, ...]) -> None:
+        what = transform(given)
+        # Cotangents may come in batches (is_grads_batched): torch calls a backward once for each.
+        if what is not None and not (self._backward and what == VMAP):
+            remedy = "functions that end in _reference are plain PyTorch, which has it"
+            raise NotImplementedError(f"{self._whose}: there is no {what} through its operators; {remedy}")
 
     def __call__(self, *given: Tensor | None) -> Any:
         return self.by(self.known(given), given)
 
 
 class Definitions:
-    """Operators of a namespace. `kernels`: what serves CUDA devices; None: nothing of its own."""
+    """Operators of a namespace. `kernels`: what serves CUDA devices; None: nothing of its own. `whose`: the function that users know."""
 
-    def __init__(self, namespace: str, reference: Any, kernels: Any) -> None:
-        self.namespace, self.reference = namespace, reference
+    def __init__(self, namespace: str, whose: str, reference: Any, kernels: Any) -> None:
+        self.namespace, self.whose, self.reference = namespace, whose, reference
         # The reference serves CUDA only where somebody asks for it: it is many times slower, which must not come unasked.
         asked = os.environ.get("LMOEC_BACKEND") or "cuda"
         if asked not in ("cuda", "reference"):
@@ -53,7 +64,7 @@ class Definitions:
 
     def define(
         self, name: str, takes: list[str], gives: int, run: Callable[[Any, tuple], Any], fake: Callable[[tuple], Any],
-        way: Callable[[Any], Any] | None = None,
+        way: Callable[[Any], Any] | None = None, backward: bool = False,
     ) -> Operator:
         """`takes`: arguments of the schema. `run` has the reference or the kernels, and what was given; `fake` makes results of the
         right shapes, or says what is wrong. `way`: that of the kernels, which takes what was given as it is."""
@@ -84,5 +95,5 @@ class Definitions:
         library.impl(name, on_cuda, "CUDA")
         torch.library.register_fake(f"{self.namespace}::{name}", shapes, lib=library)
         operator = getattr(getattr(torch.ops, self.namespace), name).default
-        self.calls[name] = Call(operator, on_cuda, kernels, one)
+        self.calls[name] = Call(operator, on_cuda, kernels, one, self.whose, backward)
         return operator

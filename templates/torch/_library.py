@@ -52,7 +52,7 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
     mutable = [f"Tensor({chr(ord('a') + i)}!) {name}" for i, name in enumerate(states)]
     cotangents = [f"Tensor? d_out{i}" for i in range(len(signature.outputs))] + [f"Tensor? d_final{i}" for i in range(len(states))]
     outputs, finals = len(signature.outputs), len(states)
-    made = Definitions(namespace, reference, kernels)
+    made = Definitions(namespace, signature.name, reference, kernels)
     define = made.define
 
     def left(given: tuple[Tensor | None, ...]) -> Tensor:
@@ -80,7 +80,7 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
             [*fixed, *optional, "Tensor? cu_seqlens", *cotangents, *(["Tensor kept"] if keeps else [])], gives,
             lambda scan, given: getattr(scan, run)(given[:count], given[count + 1 : last], *given[last:], given[count], wanted)[:gives],
             lambda given: signature.gradients(given[:count], signature.check(given[:count], given[count]), initial),
-            lambda scan: scan.way(run, count, wanted[:gives]),
+            lambda scan: scan.way(run, count, wanted[:gives]), backward=True,
         )
 
     def step_of(in_place: bool) -> Operator:
@@ -107,6 +107,6 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
             "reverse_ends", [*fixed, *optional, "Tensor? cu_seqlens", *cotangents], finals,
             lambda scan, given: scan.reverse_ends(given[:count], given[count + 1 :], given[count]),
             lambda given: signature.gradients(given[:count], signature.check(given[:count], given[count]), True)[len(args) :],
-            lambda scan: scan.way("reverse_ends", count),
+            lambda scan: scan.way("reverse_ends", count), backward=True,
         )
     return Operators(**found, calls=Calls(**made.calls), library=made.library)

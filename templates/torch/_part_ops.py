@@ -39,6 +39,7 @@ class Operators:
         if check and torch.compiler.is_compiling():
             raise ValueError(f"{self.program.name}: check=True waits for the device, which a compiled call cannot: set LMOEC_CHECK=1, or leave it out")
         if torch.is_grad_enabled() and any(x.requires_grad for x in args):
+            self.plain.refuse(args)
             return self.traced.apply(*args, cu_seqlens, keys, self.examine if check else None)
         *results, kept = self.plain(*args, cu_seqlens, keys)
         if check:
@@ -75,7 +76,7 @@ class Operators:
 def register(namespace: str, name: str, program: Program, kernels: Any = None) -> Operators:
     """`kernels`: of CUDA devices (_launch.py); None: there are none."""
     reference = Reference(program)
-    made = Definitions(namespace, reference, kernels)
+    made = Definitions(namespace, program.name, reference, kernels)
     given = [*(f"Tensor {field.python}" for field in program.args), "Tensor? cu_seqlens", "Tensor? keys"]
     cotangents = [f"Tensor? d_{field.python}" for field in program.outputs]
     count, has = len(program.args), program.differentiable
@@ -94,7 +95,8 @@ def register(namespace: str, name: str, program: Program, kernels: Any = None) -
         name, given, len(program.results) + 1, lambda runner, args: runner.forward(args[:count], args[count], args[count + 1]), fake_forward)
     backward = made.define(
         f"{name}_backward", [*given, "Tensor kept", *cotangents], sum(has),
-        lambda runner, args: runner.backward(args[:count], args[count], args[count + 1], args[count + 2], args[count + 3 :]), fake_backward)
+        lambda runner, args: runner.backward(args[:count], args[count], args[count + 1], args[count + 2], args[count + 3 :]), fake_backward,
+        backward=True)
     return Operators(
         program=program, forward=forward, backward=backward, reference=reference, device=made.device, plain=made.calls[name], library=made.library,
         traced=_function(made.calls[name], made.calls[f"{name}_backward"], program))

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from ._calls import once
 
 
 class ExpertShards:
@@ -123,7 +124,7 @@ class Exchange(torch.autograd.Function):
         return _exchanged(x, comes, leaves, group)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d: Tensor) -> Any:
         return _exchanged(d, *ctx.way), None, None, None
 
@@ -137,7 +138,7 @@ class Ordered(torch.autograd.Function):
         return x.index_select(0, there)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d: Tensor) -> Any:
         return d.index_select(0, *ctx.saved_tensors), None, None
 
@@ -166,7 +167,7 @@ class Spread(torch.autograd.Function):
         return _spread(x, order, place)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d: Tensor) -> Any:
         return _summed(d, *ctx.saved_tensors), None, None
 
@@ -178,6 +179,6 @@ class Summed(torch.autograd.Function):
         return _summed(y, place)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d: Tensor) -> Any:
         return _spread(d, *ctx.saved_tensors), None, None

@@ -454,6 +454,26 @@ class Kept(Fresh):
         o, kept = self.scan.forward_kept(args, final=False)
         self.refused(lambda: self.scan.backward_kept(draw(tokens=200, states=False), self.cotangents(200), kept), "kept", "bytes")
 
+    def test_hooks_of_saved_tensors_give_back_anything(self):
+        """Bytes that begin anywhere are copied; those of another dtype, with gaps or elsewhere are refused."""
+        args, cotangents = draw(states=False), self.cotangents()
+        o, kept = self.scan.forward_kept(args, final=False)
+        self.scan.backward_kept(args, cotangents, kept)
+        anywhere = torch.cat([kept.new_zeros(1), kept])[1:]
+        self.assertNotEqual(anywhere.data_ptr() % 16, 0)
+        shelves = self.scan._programs["backward_kept"].free
+        for _ in range(3):
+            self.scan.backward_kept(args, cotangents, anywhere)
+            (shelf,) = shelves.values()
+            self.assertEqual([at % 16 for at in shelf[-1]._pointers if at % 16], [])
+        for wrong, what in (
+            (kept.view(torch.int8), "torch.int8"), (torch.stack([kept, kept], 1)[:, 0], "strides"), (kept.view(torch.bfloat16), "bytes"),
+        ):
+            self.refused(lambda: self.scan.backward_kept(args, cotangents, wrong), "kept", what)
+        fake.elsewhere = {id(kept)}
+        self.refused(lambda: self.scan.backward_kept(args, cotangents, kept), "kept", "beside")
+        fake.elsewhere = set()
+
     def test_plans_that_keep_nothing(self):
         (path,) = self.files("plan.json")
         plan = json.loads(path.read_text())

@@ -3,6 +3,7 @@ import sys
 import unittest
 
 import torch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
@@ -117,9 +118,25 @@ class Straight(unittest.TestCase):
 
     def test_transforms_see_operators(self):
         called = _ops.gla.calls.forward
-        o = torch.func.vmap(lambda q: called(q, *self.args[1:], None, None))(self.args[0][None])
-        self.assertEqual(o.shape, (1, *SHAPE))
+        with self.assertRaisesRegex(NotImplementedError, "gla: there is no vmap"):
+            torch.func.vmap(lambda q: called(q, *self.args[1:], None, None))(self.args[0][None])
         self.assertFalse(by_kernels(), "kernels read no wrapped tensors")
+        # Dual numbers are tensors like others; what was known of a call must not hide their tangents.
+        with forward_ad.dual_level():
+            for given in (self.args, [x.detach().requires_grad_() for x in self.args]):
+                with self.assertRaisesRegex(NotImplementedError, "gla: there is no forward mode"):
+                    pkg.gla(forward_ad.make_dual(given[0], torch.ones_like(given[0])), *given[1:])
+            with torch.no_grad(), self.assertRaisesRegex(NotImplementedError, "gla: there is no forward mode"):
+                token = [x[:, 0].contiguous() for x in self.args]
+                pkg.gla_step(forward_ad.make_dual(token[0], token[0]), *token[1:], self.state)
+            leaves = [x.detach().requires_grad_() for x in self.args]
+            o, _ = pkg.gla(*leaves)
+            with self.assertRaisesRegex(NotImplementedError, "gla: there is no forward mode"):
+                torch.autograd.grad(o, leaves, forward_ad.make_dual(torch.ones_like(o), torch.ones_like(o)))
+        record()
+        fake.wait()
+        pkg.gla(*self.args)
+        self.assertTrue(by_kernels(), "as ever again")
 
     def test_autocast_decides_what_a_call_is_like(self):
         floats = [x.float() for x in self.args]

@@ -91,8 +91,23 @@ def test_second_derivatives_are_refused(part, loss):
     args = leaves(part, draw(part))
     whole = sum(loss(y) for y in outputs(part, call(part, args)) if y.requires_grad)
     grads = torch.autograd.grad(whole, [x for x in args if x is not None and x.requires_grad], create_graph=True, allow_unused=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RuntimeError, match="no second derivative"):
         (whole + sum(d.sum() for d in grads if d is not None)).backward()
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("traced", [False, True])
+def test_transforms_are_refused_by_name(part, traced):
+    """Kernels see no tangents: results would be wrong without a word."""
+    args = draw(part)
+    at = next(i for i, x in enumerate(args) if x is not None and x.is_floating_point())
+    args = leaves(part, args) if traced else args
+    first = args[at].detach()
+    whole = lambda x: outputs(part, call(part, [*args[:at], x, *args[at + 1 :]]))[0]
+    with pytest.raises(NotImplementedError, match="there is no forward mode"):
+        torch.func.jvp(whole, (first,), (torch.ones_like(first),))
+    with pytest.raises(NotImplementedError, match="there is no torch.func.grad"):
+        torch.func.vjp(whole, first)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -108,6 +108,9 @@ class Program:
     def _copies(self, args, cotangents, in_place):
         """Arguments and cotangents with copies of what kernels cannot read as it lies; None where they can read all."""
         unfit = {id(tensor): name for name, declared, tensor in self._named(args, cotangents) if not _readable(declared, tensor, self._name == "step")}
+        # What hooks of saved tensors have brought back lies anywhere.
+        if self._name == "backward_kept" and cotangents[-1].data_ptr() & 15:
+            unfit[id(cotangents[-1])] = "kept"
         if not unfit:
             return None
         plan = self._scan.plans()[0]
@@ -146,6 +149,10 @@ class Program:
         if kept is not None and kept.numel() != count:
             what = f"{plan.scan}: what is kept of forward has {kept.numel()} bytes, backward of these tensors takes {count}"
             raise LmoecError(what, "give backward the tensors that forward was given")
+        if kept is not None and (kept.dtype != torch.uint8 or not kept.is_contiguous() or host.device_of(kept) != index):
+            found = f"{kept.dtype} with strides {kept.stride()} on {kept.device}"
+            what = f"{plan.scan}: what is kept of forward is {found}, it was bytes in a row beside {plan.args[0]}"
+            raise LmoecError(what, "let hooks of saved tensors give back what they were given")
         leaves = places is not None and kept is None
         request = Request(
             plan, program, given, absent, (*results, *places) if leaves else results, in_place, lead, call.extents(lengths),

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from cases import PACKED, SCANS, call, cotangents, draw, error, gradients, leaves, reference_of, split
 from subject import laid, ops, package
 
@@ -268,8 +269,57 @@ def test_second_derivatives_are_refused(scan, keep, loss):
     results = call(scan, args, output_final_state=True, keep=keep)
     whole = loss(results[0])
     grads = torch.autograd.grad(whole, [x for x in args if x is not None], create_graph=True, allow_unused=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        (whole + sum(d.sum() for d in grads if d is not None)).backward()
+    penalty = sum(d.sum() for d in grads if d is not None)
+    for differentiate in (lambda: (whole + penalty).backward(retain_graph=True), lambda: torch.autograd.grad(penalty, args[0], allow_unused=True)):
+        with pytest.raises(RuntimeError, match="no second derivative"):
+            differentiate()
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("traced", [False, True])
+def test_transforms_are_refused_by_name(scan, traced):
+    """Kernels see no tangents and no batches: results would be wrong without a word."""
+    args = (leaves if traced else list)(draw(scan, tokens=3, states=False))
+    first, rest = args[0].detach(), list(args[1:])
+    whole = lambda x, function=getattr(package, module_of(scan)): call(scan, [x, *rest], function)[0]
+    plain = getattr(package, f"{module_of(scan)}_reference")
+    ways = {
+        "forward mode": lambda f: torch.func.jvp(f, (first,), (torch.ones_like(first),))[1],
+        "grad, vjp": lambda f: torch.func.vjp(f, first)[1](torch.ones_like(f(first)))[0],
+        "vmap": lambda f: torch.func.vmap(f)(first[None]),
+    }
+    for what, way in ways.items():
+        with pytest.raises(NotImplementedError, match=f"^{scan}: there is no .*{what}.*_reference"):
+            way(whole)
+        assert way(lambda x: whole(x, plain)).abs().sum() > 0
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError, match=f"^{scan}: there is no forward mode"):
+        whole(forward_ad.make_dual(first, torch.ones_like(first)))
+    with forward_ad.dual_level():
+        assert torch.equal(whole(first), whole(first)), "no tangent is there"
+    # Of tensors that no transform knows a call is as ever.
+    if not traced:
+        assert torch.equal(torch.func.vmap(lambda x: x + whole(first).sum())(torch.zeros(2, dtype=first.dtype)), whole(first).sum().expand(2))
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_cotangents_may_come_in_batches(scan):
+    args = leaves(draw(scan, tokens=3, states=False))
+    o, first = call(scan, args)[0], [x for x in args if x is not None][0]
+    seeds = torch.randn(2, *o.shape, dtype=o.dtype)
+    found = torch.autograd.grad(o, first, seeds, is_grads_batched=True, retain_graph=True)[0]
+    for x, d in zip(found, seeds):
+        assert error(x, torch.autograd.grad(o, first, d, retain_graph=True)[0]) < 1e-10
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_what_differentiates_gradients_is_refused(scan):
+    """torch.autograd.functional takes what nothing depends on for zero: tangents are made of a backward that is differentiated by its cotangents."""
+    args = draw(scan, tokens=3, states=False)
+    whole = lambda x: call(scan, [x, *args[1:]])[0]
+    tangents = torch.autograd.functional
+    for way in (lambda: tangents.jvp(whole, args[0], torch.ones_like(args[0])), lambda: tangents.hvp(lambda x: whole(x).square().sum(), args[0], args[0])):
+        with pytest.raises(RuntimeError, match="no second derivative"):
+            way()
 
 
 @pytest.mark.parametrize("scan", SCANS)

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.autograd import forward_ad
 
 from . import _host as host
 from ._layout import laid
@@ -16,6 +16,8 @@ def _absent() -> bool:
     """In the place of a question that this torch does not answer: somebody may stand between."""
     return True
 
+
+VMAP, FORWARD = "vmap", "forward mode (torch.func.jvp, jacfwd, dual numbers)"
 
 # Whoever wants to see operators: compilers and tracers, modes, transforms, profilers. Subclasses of tensors see them too.
 _compiling = torch.compiler.is_compiling
@@ -27,8 +29,31 @@ _profiling = getattr(torch.autograd, "_profiler_enabled", _absent)
 _some_autocast = getattr(torch._C, "_is_any_autocast_enabled", _absent)
 
 
+def _forward_mode() -> bool:
+    """May tensors carry tangents? They do so within a level of dual numbers."""
+    return forward_ad._current_level >= 0
+
+
 def watched() -> bool:
-    return _compiling() or _dispatch_modes() or _function_modes() or _transforms() or _profiling() or _tracing()
+    return _compiling() or _dispatch_modes() or _function_modes() or _transforms() or _forward_mode() or _profiling() or _tracing()
+
+
+def transform(given: tuple[Tensor | None, ...]) -> str | None:
+    """Through what transform of torch.func, or with what tangents, tensors have come: kernels see values alone, which would be a wrong result without a word."""
+    if _compiling():
+        # A traced program's tensors do not say it: there a transform is refused whatever it is of.
+        return "transform of torch.func in a compiled program" if _transforms() else None
+    present = [x for x in given if isinstance(x, Tensor)]
+    if _transforms():
+        functorch = torch._C._functorch
+        if any(map(functorch.is_batchedtensor, present)):
+            return VMAP
+        if any(map(functorch.is_gradtrackingtensor, present)):
+            jvp = functorch.peek_interpreter_stack().key() == functorch.TransformType.Jvp
+            return FORWARD if jvp else "torch.func.grad, vjp or jacrev"
+    if _forward_mode() and any(forward_ad.unpack_dual(x).tangent is not None for x in present):
+        return FORWARD
+    return None
 
 
 def straight(given: tuple[Tensor | None, ...]) -> bool:
@@ -43,20 +68,50 @@ def traced(function: type[torch.autograd.Function], call: Any) -> Callable[..., 
 
     def apply(*given: Tensor | None) -> Any:
         known = call.known(given)
-        return function.apply(None, *given) if known is None else past(known, *given)
+        if known is not None:
+            return past(known, *given)
+        call.refuse(given)
+        return function.apply(None, *given)
 
     return apply
 
 
+class _Once(torch.autograd.Function):
+    """Gradients as they are, made of tensors behind them: whoever differentiates them by one of those is told."""
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tensors[:count]
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor | None) -> Any:
+        raise RuntimeError("there is no second derivative through operators of lmoec; functions that end in _reference are plain PyTorch, which has it")
+
+
+class _Unpacked:
+    """The context of a backward, whose tensors are unpacked once: checkpointing does it no second time."""
+
+    def __init__(self, ctx: Any) -> None:
+        self._ctx, self.saved_tensors = ctx, ctx.saved_tensors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ctx, name)
+
+
 def once(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """`once_differentiable`, where somebody is about to differentiate gradients: saying so takes longer than the rest of what Python does in a backward."""
-    told = once_differentiable(backward)
+    """As `once_differentiable`, where somebody is about to differentiate gradients: saying so takes longer than the rest of what Python does in a backward.
+    Unlike torch's, which cuts gradients off from what they were made of, so that whoever lets tensors be unused (torch.autograd.functional) gets zeros for them."""
 
     def run(ctx: Any, *cotangents: Tensor | None) -> Any:
         if not torch.is_grad_enabled() or _compiling():
             return backward(ctx, *cotangents)
-        # Gradients depend on what the call was given, too: with cotangents that need no gradient torch would take them for constants.
-        return told(ctx, *(None if d is None else d.detach().requires_grad_() for d in cotangents))
+        unpacked = _Unpacked(ctx)
+        with torch.no_grad():
+            results = backward(unpacked, *cotangents)
+        made = [x for x in results if x is not None]
+        behind = [x for x in (*cotangents, *unpacked.saved_tensors) if x is not None and x.requires_grad]
+        told = iter(_Once.apply(len(made), *made, *behind))
+        return tuple([None if x is None else next(told) for x in results])
 
     return run
 
