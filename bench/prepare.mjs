@@ -14,13 +14,23 @@ import { root } from '../scripts/setup.mjs';
 
 const example = (...names) => names.map((name) => `examples/${name}.lmoe`);
 const FORMULAS = readdirSync(join(root, 'examples/torch/fla/formulas')).map((name) => `examples/torch/fla/formulas/${name}`);
+const GSA = 'examples/torch/fla/formulas/fla_gsa.lmoe';
 /** Functions of FLA whose head sizes are K and V, and the others. */
 const HEADS = [
   ...example('comba', 'delta_net', 'gated_delta', 'gdn2', 'gla', 'iplr', 'kda', 'retention', 'rwkv6', 'rwkv7', 'simple_gla'),
-  ...FORMULAS.filter((path) => !path.endsWith('/fla_gsa.lmoe')),
+  ...FORMULAS.filter((path) => path !== GSA),
 ];
-const OTHERS = [...example('hgrn', 'mamba2'), ...FORMULAS.filter((path) => path.endsWith('/fla_gsa.lmoe'))];
+const OTHERS = [...example('hgrn', 'mamba2'), GSA];
 const torch = (...more) => ['--target', 'torch,cuda.sm90', ...more];
+/** As FLA's tests call it: in every dtype. */
+const tested = (...sizes) => torch(...sizes.flatMap((size) => ['--size', size]), '--dtype', 'bf16,f16,f32');
+/** Functions that FLA's tests call with larger heads too, and the sizes. */
+const WIDE = new Map([
+  ['examples/gla.lmoe', ['K=128,V=128', 'K=256,V=256', 'K=512,V=512']],
+  ['examples/kda.lmoe', ['K=128,V=128', 'K=256,V=256']],
+  ['examples/retention.lmoe', ['K=128,V=128', 'K=128,V=256', 'K=256,V=512']],
+  ['examples/rwkv6.lmoe', ['K=128,V=128', 'K=256,V=256']],
+]);
 const mixture = (folder, size) => ({ folder, args: [...example('moe/softmax'), '--name', 'olmoe', '--target', 'cuda.sm90', '--size', size] });
 
 /** By set: `lmoec build` with these arguments, each into a folder of its own in the set's. */
@@ -34,9 +44,11 @@ const SETS = {
   ],
   memory: [{ args: [...example('gla', 'gated_delta', 'kda', 'simple_gla'), ...torch('--size', 'K=128,V=128')] }],
   models: [{ args: [...HEADS, ...torch('--size', 'K=64,V=64', '--size', 'K=128,V=128')] }, { args: [...OTHERS, ...torch()] }],
-  // Head sizes that are not there are padded with zeros to the next that are.
+  // Head sizes that are not there are padded with zeros to the next that are; slots of a softmax cannot be.
   tests: [
-    { args: [...HEADS, ...torch('--size', 'K=128,V=128', '--dtype', 'bf16,f16,f32')] }, { args: [...OTHERS, ...torch('--dtype', 'bf16,f16,f32')] },
+    { args: [...HEADS.filter((path) => !WIDE.has(path)), ...tested('K=128,V=128')] }, { args: [...OTHERS.filter((path) => path !== GSA), ...tested()] },
+    ...[...WIDE].map(([path, sizes]) => ({ args: [path, ...tested(...sizes)] })),
+    { args: [GSA, ...tested('K=64,V=64,M=64', 'K=64,V=64,M=32', 'K=32,V=32,M=32', 'K=128,V=128,M=32', 'K=128,V=128,M=64', 'K=128,V=128,M=128', 'K=256,V=256,M=64')] },
   ],
   ranks: [{ args: [...example('gla', 'gated_delta', 'kda', 'rwkv7', 'mamba2'), ...torch('--dtype', 'bf16,f32')] }],
   webgpu: [
