@@ -413,112 +413,6 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M28), t);
 }
 
-// The state of S at every segment's start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int walk_segments = sequences[6 * sequence + 5];
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    bar_sync(1, 128);
-    auto issue = [&](int n) {
-      const int segment = sequences[6 * sequence + 4] + n;
-      const u32 to = stage0 + n % 3 * 16384; (void)to;
-      // %2 [K, K'] = load ws.S.map
-      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      // %3 [K, K'] = load ws.S.map_rest
-      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_segments > 0) issue(0);
-    #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + n;
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + n;
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.S.entry, %1
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-      // %4 [K, V] = round %1
-      float f4_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [K', V] = swap[K, K'] %4
-      // %7 [K, V] = contract[K'] %2, %6
-      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-      float f7_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
-      // %8 [K', V] = swap[K, K'] %5
-      // %13 [K, V] = load ws.S.local
-      // %9 [K, V] = contract[K'] %2, %8
-      // %11 [K, V] = add %7, %9
-      mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
-      float f11_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
-      // %10 [K, V] = contract[K'] %3, %6
-      // %12 [K, V] = add %11, %10
-      mma_wait<0>();
-      mma_ready<sizeof(f11_7) / 4>(f11_7);
-      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
-      float f12_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
-      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
-      // %14 [K, V] = add %12, %13
-      mma_wait<0>();
-      mma_ready<sizeof(f12_9) / 4>(f12_9);
-      float f13_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-      float f14_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-  }
-}
-
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score_rest0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_score_rest0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -691,173 +585,165 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       float f19_3[32];
       mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
       // %21 [%row, V] = contract[%col] %20, %18
+      // %22 [%row, V] = add %19, %21
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      float f21_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f21_5, a2_4, (sa + L3_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
       // %32 [%row, V] = contract[%col] %31, %18
-      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0_2));
-      float f32_7[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_7, a2_6, (sa + L5_29)); mma_commit();
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f32_6[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
       // %34 [%row, V] = contract[%col] %33, %18
-      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0_2));
-      float f34_9[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_9, a2_8, (sa + L6_30)); mma_commit();
+      // %35 [%row, V] = add %32, %34
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
       // %4 [K, V] = round %1
-      u32 a1_10[4][4]; pack<4>(a1_10, f1_1);
-      float f4_11[32];
-      unpack<4>(f4_11, a1_10);
+      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
+      float f4_9[32];
+      unpack<4>(f4_9, a1_8);
       // %6 [%row, V] = contract[K] %3, %4
-      float f6_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_13, a1_10, (sa + L1_3)); mma_commit();
+      float f6_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
       // %5 [K, V] = sub %1, %4
-      float f5_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_14[i] = (f1_1[i] - f4_11[i]);
-      u32 a5_15[4][4]; pack<4>(a5_15, f5_14);
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_13, a5_15, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
       // %108 [K, V] = mul %107, %1
-      const float s107_17 = ((float*)(sp + L22_107))[0];
-      float f108_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_18[i] = (s107_17 * f1_1[i]);
+      const float s107_15 = ((float*)(sp + L22_107))[0];
+      float f108_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
       // %14 [%row, V] = mul %13, %8
       mma_wait<0>();
       mma_ready<sizeof(f19_3) / 4>(f19_3);
-      mma_ready<sizeof(f21_5) / 4>(f21_5);
-      mma_ready<sizeof(f32_7) / 4>(f32_7);
-      mma_ready<sizeof(f34_9) / 4>(f34_9);
-      mma_ready<sizeof(f6_13) / 4>(f6_13);
-      float f14_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_19[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_13[i]);
-      // %22 [%row, V] = add %14, %19
-      float f22_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f14_19[i] + f19_3[i]);
+      mma_ready<sizeof(f32_6) / 4>(f32_6);
+      mma_ready<sizeof(f6_11) / 4>(f6_11);
+      float f14_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
+      // %23 [%row, V] = add %14, %22
+      float f23_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
       // %25 [%row, V] = contract[K] %24, %4
-      float f25_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_22, a1_10, (sa + L4_24)); mma_commit();
+      float f25_20[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
       // %26 [%row, V] = contract[K] %24, %5
       // %27 [%row, V] = add %25, %26
-      mma_open(); mma<64, 4, 64, false, false>(f25_22, a5_15, (sa + L4_24)); mma_commit();
-      // %23 [%row, V] = add %22, %21
-      float f23_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_20[i] + f21_5[i]);
+      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
       // %28 [%row, V] = mul %13, %27
       mma_wait<0>();
-      mma_ready<sizeof(f25_22) / 4>(f25_22);
-      float f28_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_25[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_22[i]);
-      // %35 [%row, V] = add %28, %32
-      float f35_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f28_25[i] + f32_7[i]);
-      // %36 [%row, V] = add %35, %34
-      float f36_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f35_26[i] + f34_9[i]);
+      mma_ready<sizeof(f25_20) / 4>(f25_20);
+      float f28_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
+      // %36 [%row, V] = add %28, %35
+      float f36_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
       // %38 [%row, V] = round %23
-      u32 a23_28[4][4]; pack<4>(a23_28, f23_24);
-      float f38_29[32];
-      unpack<4>(f38_29, a23_28);
+      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
+      float f38_25[32];
+      unpack<4>(f38_25, a23_24);
       // %41 [%col, V] = swap %38
       // %42 [%row, V] = contract[%col] %40, %41
-      float f42_31[32];
-      mma_open(); mma<64, 4, 64, true, true>(f42_31, a23_28, (sa + L7_37)); mma_commit();
-      // %66 [%row, V] = contract[%col] %65, %41
-      float f66_33[32];
-      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_28, (sa + L11_64)); mma_commit();
+      float f42_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
       // %39 [%row, V] = sub %23, %38
-      float f39_34[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_34[i] = (f23_24[i] - f38_29[i]);
-      u32 a39_35[4][4]; pack<4>(a39_35, f39_34);
+      float f39_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
+      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
       // %43 [%col, V] = swap %39
       // %44 [%row, V] = contract[%col] %40, %43
       // %48 [%row, V] = add %42, %44
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a39_35, (sa + L7_37)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
       // %47 [%row, V] = contract[%col] %46, %41
       // %49 [%row, V] = add %48, %47
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a23_28, (sa + L8_45)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
       // %67 [%row, V] = contract[%col] %65, %43
       // %71 [%row, V] = add %66, %67
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_35, (sa + L11_64)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
       // %70 [%row, V] = contract[%col] %69, %41
       // %72 [%row, V] = add %71, %70
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_28, (sa + L12_68)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
       // %51 [%row, V] = round %36
-      u32 a36_40[4][4]; pack<4>(a36_40, f36_27);
-      float f51_41[32];
-      unpack<4>(f51_41, a36_40);
+      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
+      float f51_37[32];
+      unpack<4>(f51_37, a36_36);
       // %54 [%col, V] = swap %51
       // %55 [%row, V] = contract[%col] %53, %54
       // %61 [%row, V] = add %49, %55
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
       // %75 [%row, V] = contract[%col] %74, %54
       // %80 [%row, V] = add %72, %75
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
       // %52 [%row, V] = sub %36, %51
-      float f52_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f52_44[i] = (f36_27[i] - f51_41[i]);
-      u32 a52_45[4][4]; pack<4>(a52_45, f52_44);
+      float f52_40[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
+      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
       // %56 [%col, V] = swap %52
       // %57 [%row, V] = contract[%col] %53, %56
       // %62 [%row, V] = add %61, %57
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a52_45, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %54
       // %63 [%row, V] = add %62, %60
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L10_58)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
       // %76 [%row, V] = contract[%col] %74, %56
       // %81 [%row, V] = add %80, %76
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_45, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
       // %79 [%row, V] = contract[%col] %78, %54
       // %82 [%row, V] = add %81, %79
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L14_77)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
       // %92 [%row, V] = mul %91, %63
       mma_wait<2>();
-      mma_ready<sizeof(f42_31) / 4>(f42_31);
-      float f92_50[32];
-      UNROLL for (int i = 0; i < 32; ++i) f92_50[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_31[i]);
+      mma_ready<sizeof(f42_27) / 4>(f42_27);
+      float f92_46[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_46[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
       // %101 [%row, V] = mul %100, %82
       mma_wait<0>();
       mma_ready<sizeof(f66_33) / 4>(f66_33);
-      float f101_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_51[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      float f101_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_47[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
       // %86 [%row, V] = mul %85, %2
-      float f2_52[32];
-      load_frag<4, 64, true>(f2_52, (sa + L0_2), 0);
-      float f86_53[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_53[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_52[i]);
-      u32 a86_54[4][4]; pack<4>(a86_54, f86_53);
+      float f2_48[32];
+      load_frag<4, 64, true>(f2_48, (sa + L0_2), 0);
+      float f86_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_49[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_48[i]);
+      u32 a86_50[4][4]; pack<4>(a86_50, f86_49);
       // %88 [K, V] = contract[%row] %87, %86
       // %109 [K, V] = add %108, %88
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a86_54, (sa + L15_87)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_50, (sa + L15_87)); mma_commit();
       // %93 [%row, V] = round %92
-      u32 a92_56[4][4]; pack<4>(a92_56, f92_50);
-      float f93_57[32];
-      unpack<4>(f93_57, a92_56);
+      u32 a92_52[4][4]; pack<4>(a92_52, f92_46);
+      float f93_53[32];
+      unpack<4>(f93_53, a92_52);
       // %95 [K, V] = contract[%row] %3, %93
       // %97 [K, V] = add %109, %95
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a92_56, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_52, (sa + L1_3)); mma_commit();
       // %94 [%row, V] = sub %92, %93
-      float f94_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f94_59[i] = (f92_50[i] - f93_57[i]);
-      u32 a94_60[4][4]; pack<4>(a94_60, f94_59);
+      float f94_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_55[i] = (f92_46[i] - f93_53[i]);
+      u32 a94_56[4][4]; pack<4>(a94_56, f94_55);
       // %96 [K, V] = contract[%row] %3, %94
       // %110 [K, V] = add %97, %96
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a94_60, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_56, (sa + L1_3)); mma_commit();
       // %102 [%row, V] = round %101
-      u32 a101_62[4][4]; pack<4>(a101_62, f101_51);
-      float f102_63[32];
-      unpack<4>(f102_63, a101_62);
+      u32 a101_58[4][4]; pack<4>(a101_58, f101_47);
+      float f102_59[32];
+      unpack<4>(f102_59, a101_58);
       // %104 [K, V] = contract[%row] %24, %102
       // %106 [K, V] = add %110, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a101_62, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
       // %103 [%row, V] = sub %101, %102
-      float f103_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_65[i] = (f101_51[i] - f102_63[i]);
-      u32 a103_66[4][4]; pack<4>(a103_66, f103_65);
+      float f103_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_47[i] - f102_59[i]);
+      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
       // %105 [K, V] = contract[%row] %24, %103
       // %111 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a103_66, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f108_18) / 4>(f108_18);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_18[i];
+      mma_ready<sizeof(f108_16) / 4>(f108_16);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // store ws.S.local_cotangent, %1
@@ -1049,180 +935,346 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       float f19_3[32];
       mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
       // %21 [%row, V] = contract[%col] %20, %18
+      // %22 [%row, V] = add %19, %21
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      float f21_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f21_5, a2_4, (sa + L3_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
       // %32 [%row, V] = contract[%col] %31, %18
-      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0_2));
-      float f32_7[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_7, a2_6, (sa + L5_29)); mma_commit();
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f32_6[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
       // %34 [%row, V] = contract[%col] %33, %18
-      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0_2));
-      float f34_9[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_9, a2_8, (sa + L6_30)); mma_commit();
+      // %35 [%row, V] = add %32, %34
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
       // %4 [K, V] = round %1
-      u32 a1_10[4][4]; pack<4>(a1_10, f1_1);
-      float f4_11[32];
-      unpack<4>(f4_11, a1_10);
+      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
+      float f4_9[32];
+      unpack<4>(f4_9, a1_8);
       // %6 [%row, V] = contract[K] %3, %4
-      float f6_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_13, a1_10, (sa + L1_3)); mma_commit();
+      float f6_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
       // %5 [K, V] = sub %1, %4
-      float f5_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_14[i] = (f1_1[i] - f4_11[i]);
-      u32 a5_15[4][4]; pack<4>(a5_15, f5_14);
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_13, a5_15, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
       // %108 [K, V] = mul %107, %1
-      const float s107_17 = ((float*)(sp + L22_107))[0];
-      float f108_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_18[i] = (s107_17 * f1_1[i]);
+      const float s107_15 = ((float*)(sp + L22_107))[0];
+      float f108_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
       // %14 [%row, V] = mul %13, %8
       mma_wait<0>();
       mma_ready<sizeof(f19_3) / 4>(f19_3);
-      mma_ready<sizeof(f21_5) / 4>(f21_5);
-      mma_ready<sizeof(f32_7) / 4>(f32_7);
-      mma_ready<sizeof(f34_9) / 4>(f34_9);
-      mma_ready<sizeof(f6_13) / 4>(f6_13);
-      float f14_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_19[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_13[i]);
-      // %22 [%row, V] = add %14, %19
-      float f22_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f14_19[i] + f19_3[i]);
+      mma_ready<sizeof(f32_6) / 4>(f32_6);
+      mma_ready<sizeof(f6_11) / 4>(f6_11);
+      float f14_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
+      // %23 [%row, V] = add %14, %22
+      float f23_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
       // %25 [%row, V] = contract[K] %24, %4
-      float f25_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_22, a1_10, (sa + L4_24)); mma_commit();
+      float f25_20[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
       // %26 [%row, V] = contract[K] %24, %5
       // %27 [%row, V] = add %25, %26
-      mma_open(); mma<64, 4, 64, false, false>(f25_22, a5_15, (sa + L4_24)); mma_commit();
-      // %23 [%row, V] = add %22, %21
-      float f23_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_20[i] + f21_5[i]);
+      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
       // %28 [%row, V] = mul %13, %27
       mma_wait<0>();
-      mma_ready<sizeof(f25_22) / 4>(f25_22);
-      float f28_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_25[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_22[i]);
-      // %35 [%row, V] = add %28, %32
-      float f35_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f28_25[i] + f32_7[i]);
-      // %36 [%row, V] = add %35, %34
-      float f36_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f35_26[i] + f34_9[i]);
+      mma_ready<sizeof(f25_20) / 4>(f25_20);
+      float f28_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
+      // %36 [%row, V] = add %28, %35
+      float f36_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
       // %38 [%row, V] = round %23
-      u32 a23_28[4][4]; pack<4>(a23_28, f23_24);
-      float f38_29[32];
-      unpack<4>(f38_29, a23_28);
+      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
+      float f38_25[32];
+      unpack<4>(f38_25, a23_24);
       // %41 [%col, V] = swap %38
       // %42 [%row, V] = contract[%col] %40, %41
-      float f42_31[32];
-      mma_open(); mma<64, 4, 64, true, true>(f42_31, a23_28, (sa + L7_37)); mma_commit();
-      // %66 [%row, V] = contract[%col] %65, %41
-      float f66_33[32];
-      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_28, (sa + L11_64)); mma_commit();
+      float f42_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
       // %39 [%row, V] = sub %23, %38
-      float f39_34[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_34[i] = (f23_24[i] - f38_29[i]);
-      u32 a39_35[4][4]; pack<4>(a39_35, f39_34);
+      float f39_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
+      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
       // %43 [%col, V] = swap %39
       // %44 [%row, V] = contract[%col] %40, %43
       // %48 [%row, V] = add %42, %44
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a39_35, (sa + L7_37)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
       // %47 [%row, V] = contract[%col] %46, %41
       // %49 [%row, V] = add %48, %47
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a23_28, (sa + L8_45)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
       // %67 [%row, V] = contract[%col] %65, %43
       // %71 [%row, V] = add %66, %67
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_35, (sa + L11_64)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
       // %70 [%row, V] = contract[%col] %69, %41
       // %72 [%row, V] = add %71, %70
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_28, (sa + L12_68)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
       // %51 [%row, V] = round %36
-      u32 a36_40[4][4]; pack<4>(a36_40, f36_27);
-      float f51_41[32];
-      unpack<4>(f51_41, a36_40);
+      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
+      float f51_37[32];
+      unpack<4>(f51_37, a36_36);
       // %54 [%col, V] = swap %51
       // %55 [%row, V] = contract[%col] %53, %54
       // %61 [%row, V] = add %49, %55
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
       // %75 [%row, V] = contract[%col] %74, %54
       // %80 [%row, V] = add %72, %75
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
       // %52 [%row, V] = sub %36, %51
-      float f52_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f52_44[i] = (f36_27[i] - f51_41[i]);
-      u32 a52_45[4][4]; pack<4>(a52_45, f52_44);
+      float f52_40[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
+      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
       // %56 [%col, V] = swap %52
       // %57 [%row, V] = contract[%col] %53, %56
       // %62 [%row, V] = add %61, %57
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a52_45, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %54
       // %63 [%row, V] = add %62, %60
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L10_58)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
       // %76 [%row, V] = contract[%col] %74, %56
       // %81 [%row, V] = add %80, %76
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_45, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
       // %79 [%row, V] = contract[%col] %78, %54
       // %82 [%row, V] = add %81, %79
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L14_77)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
       // %86 [%row, V] = mul %85, %2
-      float f2_50[32];
-      load_frag<4, 64, true>(f2_50, (sa + L0_2), 0);
-      float f86_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_51[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_50[i]);
-      u32 a86_52[4][4]; pack<4>(a86_52, f86_51);
+      float f2_46[32];
+      load_frag<4, 64, true>(f2_46, (sa + L0_2), 0);
+      float f86_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_47[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_46[i]);
+      u32 a86_48[4][4]; pack<4>(a86_48, f86_47);
       // %88 [K, V] = contract[%row] %87, %86
       // %109 [K, V] = add %108, %88
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a86_52, (sa + L15_87)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_48, (sa + L15_87)); mma_commit();
       // %92 [%row, V] = mul %91, %63
       mma_wait<3>();
-      mma_ready<sizeof(f42_31) / 4>(f42_31);
-      float f92_54[32];
-      UNROLL for (int i = 0; i < 32; ++i) f92_54[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_31[i]);
+      mma_ready<sizeof(f42_27) / 4>(f42_27);
+      float f92_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_50[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
       // %93 [%row, V] = round %92
-      u32 a92_55[4][4]; pack<4>(a92_55, f92_54);
-      float f93_56[32];
-      unpack<4>(f93_56, a92_55);
+      u32 a92_51[4][4]; pack<4>(a92_51, f92_50);
+      float f93_52[32];
+      unpack<4>(f93_52, a92_51);
       // %95 [K, V] = contract[%row] %3, %93
       // %97 [K, V] = add %109, %95
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a92_55, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_51, (sa + L1_3)); mma_commit();
       // %94 [%row, V] = sub %92, %93
-      float f94_58[32];
-      UNROLL for (int i = 0; i < 32; ++i) f94_58[i] = (f92_54[i] - f93_56[i]);
-      u32 a94_59[4][4]; pack<4>(a94_59, f94_58);
+      float f94_54[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_54[i] = (f92_50[i] - f93_52[i]);
+      u32 a94_55[4][4]; pack<4>(a94_55, f94_54);
       // %96 [K, V] = contract[%row] %3, %94
       // %110 [K, V] = add %97, %96
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a94_59, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_55, (sa + L1_3)); mma_commit();
       // %101 [%row, V] = mul %100, %82
       mma_wait<3>();
       mma_ready<sizeof(f66_33) / 4>(f66_33);
-      float f101_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_61[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      float f101_57[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_57[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
       // %102 [%row, V] = round %101
-      u32 a101_62[4][4]; pack<4>(a101_62, f101_61);
-      float f102_63[32];
-      unpack<4>(f102_63, a101_62);
+      u32 a101_58[4][4]; pack<4>(a101_58, f101_57);
+      float f102_59[32];
+      unpack<4>(f102_59, a101_58);
       // %104 [K, V] = contract[%row] %24, %102
       // %106 [K, V] = add %110, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a101_62, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
       // %103 [%row, V] = sub %101, %102
-      float f103_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_65[i] = (f101_61[i] - f102_63[i]);
-      u32 a103_66[4][4]; pack<4>(a103_66, f103_65);
+      float f103_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_57[i] - f102_59[i]);
+      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
       // %105 [K, V] = contract[%row] %24, %103
       // %111 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a103_66, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f108_18) / 4>(f108_18);
+      mma_ready<sizeof(f108_16) / 4>(f108_16);
       // store ws.S.solved0, %63
-      store_frag<4, 64, true>((oa + O1), f42_31, 0);
+      store_frag<4, 64, true>((oa + O1), f42_27, 0);
       // store ws.S.solved1, %82
       store_frag<4, 64, true>((oa + O2), f66_33, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_18[i];
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
+}
+
+// Reads the tokens one at a time.
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x_K = warp * 8;
+  const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
+  float t0[8];
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
+  float t1[8];
+  UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
+   {
+    #pragma unroll 1
+    for (int n = 0; n < (walk_end - walk_first); ++n) {
+      const int token = walk_first + n;
+      // %2 [] = load g one
+      float t2[1];
+      ldn<1>(&t2[0], p_g + (i64)token * s_g.token + (i64)head * s_g.head);
+      // %3 [] = exp %2
+      float t3[1];
+      t3[0] = m_exp(t2[0]);
+      // %4 [] = expm1 %2
+      float t4[1];
+      t4[0] = m_expm1(t2[0]);
+      // %5 [] = 0.5
+      float t5[1];
+      t5[0] = 0.5f;
+      // %6 [] = 1
+      float t6[1];
+      t6[0] = 1.f;
+      // %7 [] = add %6, %4
+      float t7[1];
+      t7[0] = (t6[0] + t4[0]);
+      // %8 [] = less %5, %7
+      float t8[1];
+      t8[0] = (t5[0] < t7[0] ? 1.f : 0.f);
+      // %9 [] = mul %8, %4
+      float t9[1];
+      t9[0] = (t8[0] * t4[0]);
+      // %10 [] = sub %6, %8
+      float t10[1];
+      t10[0] = (t6[0] - t8[0]);
+      // %11 [] = mul %10, %3
+      float t11[1];
+      t11[0] = (t10[0] * t3[0]);
+      // %12 [] = add %9, %11
+      float t12[1];
+      t12[0] = (t9[0] + t11[0]);
+      // %13 [K, V] = mul %12, %1
+      float t13[8];
+      UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[0] * t1[i]);
+      // %14 [K, V] = mul %8, %1
+      float t14[8];
+      UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
+      // %15 [K, V] = add %14, %13
+      float t15[8];
+      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k1 one
+      float t16[8];
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k1 + (i64)token * s_k1.token + (i64)head * s_k1.head + (x_K + c * 8));
+      // %17 [V] = load v1 one
+      float t17[1];
+      ldn<1>(&t17[0], p_v1 + (i64)token * s_v1.token + (i64)head * s_v1.head + x_V);
+      // %18 [] = load beta1 one
+      float t18[1];
+      ldn<1>(&t18[0], p_beta1 + (i64)token * s_beta1.token + (i64)head * s_beta1.head);
+      // %19 [V] = mul %17, %18
+      float t19[1];
+      t19[0] = (t17[0] * t18[0]);
+      // %20 [] = neg %18
+      float t20[1];
+      t20[0] = (-t18[0]);
+      // %21 [K] = mul %20, %16
+      float t21[8];
+      UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t16[i]);
+      // %22 [V] = contract[K] %21, %15
+      float t22[1];
+      t22[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t22[0] = t22[0] + t21[i] * t15[i];
+      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t22[0];
+      __syncthreads();
+      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t22[0] = x; }
+      // %23 [V] = add %19, %22
+      float t23[1];
+      t23[0] = (t19[0] + t22[0]);
+      // %24 [K, V] = mul %16, %23
+      float t24[8];
+      UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t16[i] * t23[0]);
+      // %25 [K] = load k2 one
+      float t25[8];
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t25[c * 8], p_k2 + (i64)token * s_k2.token + (i64)head * s_k2.head + (x_K + c * 8));
+      // %26 [V] = load v2 one
+      float t26[1];
+      ldn<1>(&t26[0], p_v2 + (i64)token * s_v2.token + (i64)head * s_v2.head + x_V);
+      // %27 [] = load beta2 one
+      float t27[1];
+      ldn<1>(&t27[0], p_beta2 + (i64)token * s_beta2.token + (i64)head * s_beta2.head);
+      // %28 [V] = mul %26, %27
+      float t28[1];
+      t28[0] = (t26[0] * t27[0]);
+      // %29 [] = neg %27
+      float t29[1];
+      t29[0] = (-t27[0]);
+      // %30 [K] = mul %29, %25
+      float t30[8];
+      UNROLL for (int i = 0; i < 8; ++i) t30[i] = (t29[0] * t25[i]);
+      // %31 [V] = contract[K] %30, %15
+      float t31[1];
+      t31[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t31[0] = t31[0] + t30[i] * t15[i];
+      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t31[0];
+      __syncthreads();
+      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t31[0] = x; }
+      // %32 [] = contract[K] %30, %16
+      float t32[1];
+      t32[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t32[0] = t32[0] + t30[i] * t16[i];
+      (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t32[0];
+      __syncthreads();
+      { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t32[0] = x; }
+      // %33 [V] = mul %32, %23
+      float t33[1];
+      t33[0] = (t32[0] * t23[0]);
+      // %34 [V] = add %31, %33
+      float t34[1];
+      t34[0] = (t31[0] + t33[0]);
+      // %35 [V] = add %28, %34
+      float t35[1];
+      t35[0] = (t28[0] + t34[0]);
+      // %36 [K, V] = mul %25, %35
+      float t36[8];
+      UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t25[i] * t35[0]);
+      // %37 [K, V] = add %24, %36
+      float t37[8];
+      UNROLL for (int i = 0; i < 8; ++i) t37[i] = (t24[i] + t36[i]);
+      // %38 [K, V] = add %13, %37
+      float t38[8];
+      UNROLL for (int i = 0; i < 8; ++i) t38[i] = (t13[i] + t37[i]);
+      // %39 [K, V] = add %14, %38
+      float t39[8];
+      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t14[i] + t38[i]);
+      // %40 [K] = load q one
+      float t40[8];
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t40[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
+      // %41 [] = 0.125
+      float t41[1];
+      t41[0] = 0.125f;
+      // %42 [K] = mul %40, %41
+      float t42[8];
+      UNROLL for (int i = 0; i < 8; ++i) t42[i] = (t40[i] * t41[0]);
+      // %43 [V] = contract[K] %42, %39
+      float t43[1];
+      t43[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t43[0] = t43[0] + t42[i] * t39[i];
+      (sm + 1536 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t43[0];
+      __syncthreads();
+      { float x = (sm + 1536 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1536 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t43[0] = x; }
+      // store o, %43
+      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t43[0]);
+      UNROLL for (int i = 0; i < 8; ++i) t1[i] = t39[i];
+    }
+  }
+  // store final.S, %1
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }

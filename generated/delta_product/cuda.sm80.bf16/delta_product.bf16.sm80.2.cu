@@ -200,26 +200,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       // %33 [%row, V] = contract[%col] %29, %32
       float f33_22[32];
       mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
-      float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
-      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
+      float f31_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_23[i] = (f17_18[i] - f30_20[i]);
+      u32 a31_24[4][4]; pack<4>(a31_24, f31_23);
       // %34 [%col, V] = swap %31
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_24, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_28[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_19, (sa + L10_52)); mma_commit();
       // %54 [%row, V] = contract[%col] %52, %34
       // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_24, (sa + L10_52)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_19, (sa + L11_55)); mma_commit();
       // %20 [%row, V] = mul %18, %19
       float f18_31[32];
       load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
@@ -238,7 +238,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %43
       // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
       float f42_38[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
@@ -252,10 +252,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
       // %61 [%row, V] = contract[%col] %59, %45
       // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_39, (sa + L12_59)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L13_62)); mma_commit();
       // %70 [%row, V] = mul %69, %51
       mma_wait<2>();
       mma_ready<sizeof(f33_22) / 4>(f33_22);
@@ -263,9 +263,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
       // %76 [%row, V] = mul %69, %66
       mma_wait<0>();
-      mma_ready<sizeof(f53_24) / 4>(f53_24);
+      mma_ready<sizeof(f53_28) / 4>(f53_28);
       float f76_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_45[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f76_45[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_28[i]);
       // %71 [%row, V] = round %70
       u32 a70_46[4][4]; pack<4>(a70_46, f70_44);
       float f71_47[32];
@@ -304,8 +304,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   }
 }
 
-// The cotangent of S at every segment's end.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// The state of S at every segment's start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
@@ -329,7 +329,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   if (half >= 1) {
     bar_sync(1, 128);
     auto issue = [&](int n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
@@ -341,7 +341,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     if (walk_segments > 0) issue(0);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const int segment = sequences[6 * sequence + 4] + n;
       const u32 sa = stage0 + n % 3 * 16384; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
@@ -353,57 +353,58 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     cp_wait<0>();
   }
   else {
-    // %0 [K, V] = load d_final.S
+    // %0 [K, V] = load S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const int segment = sequences[6 * sequence + 4] + n;
       const u32 sa = stage0 + n % 3 * 16384; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.S.entry_cotangent, %1
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // store ws.S.entry, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
       float f4_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [K', V] = contract[K] %2, %4
+      // %6 [K', V] = swap[K, K'] %4
+      // %7 [K, V] = contract[K'] %2, %6
       u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-      float f6_4[32];
-      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      float f7_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
       // %5 [K, V] = sub %1, %4
       float f5_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
-      // %12 [K, V] = load ws.S.local_cotangent
-      // %7 [K', V] = contract[K] %2, %5
-      // %9 [K', V] = add %6, %7
+      // %8 [K', V] = swap[K, K'] %5
+      // %13 [K, V] = load ws.S.local
+      // %9 [K, V] = contract[K'] %2, %8
+      // %11 [K, V] = add %7, %9
       mma_wait<0>();
-      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
       u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
-      float f9_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
-      // %8 [K', V] = contract[K] %3, %4
-      // %10 [K', V] = add %9, %8
+      float f11_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
+      // %10 [K, V] = contract[K'] %3, %6
+      // %12 [K, V] = add %11, %10
       mma_wait<0>();
-      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      mma_ready<sizeof(f11_7) / 4>(f11_7);
       u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
-      float f10_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
-      // %11 [K, V] = swap[K, K'] %10
-      // %13 [K, V] = add %11, %12
+      float f12_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
+      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
+      // %14 [K, V] = add %12, %13
       mma_wait<0>();
-      mma_ready<sizeof(f10_9) / 4>(f10_9);
-      float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-      float f13_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      mma_ready<sizeof(f12_9) / 4>(f12_9);
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f14_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
   }

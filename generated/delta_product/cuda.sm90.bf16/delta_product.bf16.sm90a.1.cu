@@ -618,173 +618,165 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       float f19_3[32];
       mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
       // %21 [%row, V] = contract[%col] %20, %18
+      // %22 [%row, V] = add %19, %21
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      float f21_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f21_5, a2_4, (sa + L3_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
       // %32 [%row, V] = contract[%col] %31, %18
-      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0_2));
-      float f32_7[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_7, a2_6, (sa + L5_29)); mma_commit();
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f32_6[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
       // %34 [%row, V] = contract[%col] %33, %18
-      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0_2));
-      float f34_9[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_9, a2_8, (sa + L6_30)); mma_commit();
+      // %35 [%row, V] = add %32, %34
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
       // %4 [K, V] = round %1
-      u32 a1_10[4][4]; pack<4>(a1_10, f1_1);
-      float f4_11[32];
-      unpack<4>(f4_11, a1_10);
+      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
+      float f4_9[32];
+      unpack<4>(f4_9, a1_8);
       // %6 [%row, V] = contract[K] %3, %4
-      float f6_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_13, a1_10, (sa + L1_3)); mma_commit();
+      float f6_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
       // %5 [K, V] = sub %1, %4
-      float f5_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_14[i] = (f1_1[i] - f4_11[i]);
-      u32 a5_15[4][4]; pack<4>(a5_15, f5_14);
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_13, a5_15, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
       // %108 [K, V] = mul %107, %1
-      const float s107_17 = ((float*)(sp + L22_107))[0];
-      float f108_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_18[i] = (s107_17 * f1_1[i]);
+      const float s107_15 = ((float*)(sp + L22_107))[0];
+      float f108_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
       // %14 [%row, V] = mul %13, %8
       mma_wait<0>();
       mma_ready<sizeof(f19_3) / 4>(f19_3);
-      mma_ready<sizeof(f21_5) / 4>(f21_5);
-      mma_ready<sizeof(f32_7) / 4>(f32_7);
-      mma_ready<sizeof(f34_9) / 4>(f34_9);
-      mma_ready<sizeof(f6_13) / 4>(f6_13);
-      float f14_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_19[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_13[i]);
-      // %22 [%row, V] = add %14, %19
-      float f22_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f14_19[i] + f19_3[i]);
+      mma_ready<sizeof(f32_6) / 4>(f32_6);
+      mma_ready<sizeof(f6_11) / 4>(f6_11);
+      float f14_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
+      // %23 [%row, V] = add %14, %22
+      float f23_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
       // %25 [%row, V] = contract[K] %24, %4
-      float f25_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_22, a1_10, (sa + L4_24)); mma_commit();
+      float f25_20[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
       // %26 [%row, V] = contract[K] %24, %5
       // %27 [%row, V] = add %25, %26
-      mma_open(); mma<64, 4, 64, false, false>(f25_22, a5_15, (sa + L4_24)); mma_commit();
-      // %23 [%row, V] = add %22, %21
-      float f23_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_20[i] + f21_5[i]);
+      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
       // %28 [%row, V] = mul %13, %27
       mma_wait<0>();
-      mma_ready<sizeof(f25_22) / 4>(f25_22);
-      float f28_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_25[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_22[i]);
-      // %35 [%row, V] = add %28, %32
-      float f35_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f28_25[i] + f32_7[i]);
-      // %36 [%row, V] = add %35, %34
-      float f36_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f35_26[i] + f34_9[i]);
+      mma_ready<sizeof(f25_20) / 4>(f25_20);
+      float f28_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
+      // %36 [%row, V] = add %28, %35
+      float f36_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
       // %38 [%row, V] = round %23
-      u32 a23_28[4][4]; pack<4>(a23_28, f23_24);
-      float f38_29[32];
-      unpack<4>(f38_29, a23_28);
+      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
+      float f38_25[32];
+      unpack<4>(f38_25, a23_24);
       // %41 [%col, V] = swap %38
       // %42 [%row, V] = contract[%col] %40, %41
-      float f42_31[32];
-      mma_open(); mma<64, 4, 64, true, true>(f42_31, a23_28, (sa + L7_37)); mma_commit();
-      // %66 [%row, V] = contract[%col] %65, %41
-      float f66_33[32];
-      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_28, (sa + L11_64)); mma_commit();
+      float f42_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
       // %39 [%row, V] = sub %23, %38
-      float f39_34[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_34[i] = (f23_24[i] - f38_29[i]);
-      u32 a39_35[4][4]; pack<4>(a39_35, f39_34);
+      float f39_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
+      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
       // %43 [%col, V] = swap %39
       // %44 [%row, V] = contract[%col] %40, %43
       // %48 [%row, V] = add %42, %44
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a39_35, (sa + L7_37)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
       // %47 [%row, V] = contract[%col] %46, %41
       // %49 [%row, V] = add %48, %47
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a23_28, (sa + L8_45)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
       // %67 [%row, V] = contract[%col] %65, %43
       // %71 [%row, V] = add %66, %67
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_35, (sa + L11_64)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
       // %70 [%row, V] = contract[%col] %69, %41
       // %72 [%row, V] = add %71, %70
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_28, (sa + L12_68)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
       // %51 [%row, V] = round %36
-      u32 a36_40[4][4]; pack<4>(a36_40, f36_27);
-      float f51_41[32];
-      unpack<4>(f51_41, a36_40);
+      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
+      float f51_37[32];
+      unpack<4>(f51_37, a36_36);
       // %54 [%col, V] = swap %51
       // %55 [%row, V] = contract[%col] %53, %54
       // %61 [%row, V] = add %49, %55
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
       // %75 [%row, V] = contract[%col] %74, %54
       // %80 [%row, V] = add %72, %75
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
       // %52 [%row, V] = sub %36, %51
-      float f52_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f52_44[i] = (f36_27[i] - f51_41[i]);
-      u32 a52_45[4][4]; pack<4>(a52_45, f52_44);
+      float f52_40[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
+      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
       // %56 [%col, V] = swap %52
       // %57 [%row, V] = contract[%col] %53, %56
       // %62 [%row, V] = add %61, %57
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a52_45, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %54
       // %63 [%row, V] = add %62, %60
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L10_58)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
       // %76 [%row, V] = contract[%col] %74, %56
       // %81 [%row, V] = add %80, %76
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_45, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
       // %79 [%row, V] = contract[%col] %78, %54
       // %82 [%row, V] = add %81, %79
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L14_77)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
       // %92 [%row, V] = mul %91, %63
       mma_wait<2>();
-      mma_ready<sizeof(f42_31) / 4>(f42_31);
-      float f92_50[32];
-      UNROLL for (int i = 0; i < 32; ++i) f92_50[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_31[i]);
+      mma_ready<sizeof(f42_27) / 4>(f42_27);
+      float f92_46[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_46[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
       // %101 [%row, V] = mul %100, %82
       mma_wait<0>();
       mma_ready<sizeof(f66_33) / 4>(f66_33);
-      float f101_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_51[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      float f101_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_47[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
       // %86 [%row, V] = mul %85, %2
-      float f2_52[32];
-      load_frag<4, 64, true>(f2_52, (sa + L0_2), 0);
-      float f86_53[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_53[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_52[i]);
-      u32 a86_54[4][4]; pack<4>(a86_54, f86_53);
+      float f2_48[32];
+      load_frag<4, 64, true>(f2_48, (sa + L0_2), 0);
+      float f86_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_49[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_48[i]);
+      u32 a86_50[4][4]; pack<4>(a86_50, f86_49);
       // %88 [K, V] = contract[%row] %87, %86
       // %109 [K, V] = add %108, %88
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a86_54, (sa + L15_87)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_50, (sa + L15_87)); mma_commit();
       // %93 [%row, V] = round %92
-      u32 a92_56[4][4]; pack<4>(a92_56, f92_50);
-      float f93_57[32];
-      unpack<4>(f93_57, a92_56);
+      u32 a92_52[4][4]; pack<4>(a92_52, f92_46);
+      float f93_53[32];
+      unpack<4>(f93_53, a92_52);
       // %95 [K, V] = contract[%row] %3, %93
       // %97 [K, V] = add %109, %95
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a92_56, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_52, (sa + L1_3)); mma_commit();
       // %94 [%row, V] = sub %92, %93
-      float f94_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f94_59[i] = (f92_50[i] - f93_57[i]);
-      u32 a94_60[4][4]; pack<4>(a94_60, f94_59);
+      float f94_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_55[i] = (f92_46[i] - f93_53[i]);
+      u32 a94_56[4][4]; pack<4>(a94_56, f94_55);
       // %96 [K, V] = contract[%row] %3, %94
       // %110 [K, V] = add %97, %96
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a94_60, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_56, (sa + L1_3)); mma_commit();
       // %102 [%row, V] = round %101
-      u32 a101_62[4][4]; pack<4>(a101_62, f101_51);
-      float f102_63[32];
-      unpack<4>(f102_63, a101_62);
+      u32 a101_58[4][4]; pack<4>(a101_58, f101_47);
+      float f102_59[32];
+      unpack<4>(f102_59, a101_58);
       // %104 [K, V] = contract[%row] %24, %102
       // %106 [K, V] = add %110, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a101_62, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
       // %103 [%row, V] = sub %101, %102
-      float f103_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_65[i] = (f101_51[i] - f102_63[i]);
-      u32 a103_66[4][4]; pack<4>(a103_66, f103_65);
+      float f103_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_47[i] - f102_59[i]);
+      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
       // %105 [K, V] = contract[%row] %24, %103
       // %111 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a103_66, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f108_18) / 4>(f108_18);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_18[i];
+      mma_ready<sizeof(f108_16) / 4>(f108_16);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
       bar_arrive(empty + n % 1 * 8);
     }
     // store ws.S.local_cotangent, %1
@@ -1121,177 +1113,169 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       float f19_3[32];
       mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
       // %21 [%row, V] = contract[%col] %20, %18
+      // %22 [%row, V] = add %19, %21
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      float f21_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f21_5, a2_4, (sa + L3_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
       // %32 [%row, V] = contract[%col] %31, %18
-      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0_2));
-      float f32_7[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_7, a2_6, (sa + L5_29)); mma_commit();
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f32_6[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
       // %34 [%row, V] = contract[%col] %33, %18
-      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0_2));
-      float f34_9[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_9, a2_8, (sa + L6_30)); mma_commit();
+      // %35 [%row, V] = add %32, %34
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
       // %4 [K, V] = round %1
-      u32 a1_10[4][4]; pack<4>(a1_10, f1_1);
-      float f4_11[32];
-      unpack<4>(f4_11, a1_10);
+      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
+      float f4_9[32];
+      unpack<4>(f4_9, a1_8);
       // %6 [%row, V] = contract[K] %3, %4
-      float f6_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_13, a1_10, (sa + L1_3)); mma_commit();
+      float f6_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
       // %5 [K, V] = sub %1, %4
-      float f5_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_14[i] = (f1_1[i] - f4_11[i]);
-      u32 a5_15[4][4]; pack<4>(a5_15, f5_14);
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_13, a5_15, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
       // %108 [K, V] = mul %107, %1
-      const float s107_17 = ((float*)(sp + L22_107))[0];
-      float f108_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_18[i] = (s107_17 * f1_1[i]);
+      const float s107_15 = ((float*)(sp + L22_107))[0];
+      float f108_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
       // %14 [%row, V] = mul %13, %8
       mma_wait<0>();
       mma_ready<sizeof(f19_3) / 4>(f19_3);
-      mma_ready<sizeof(f21_5) / 4>(f21_5);
-      mma_ready<sizeof(f32_7) / 4>(f32_7);
-      mma_ready<sizeof(f34_9) / 4>(f34_9);
-      mma_ready<sizeof(f6_13) / 4>(f6_13);
-      float f14_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_19[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_13[i]);
-      // %22 [%row, V] = add %14, %19
-      float f22_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f14_19[i] + f19_3[i]);
+      mma_ready<sizeof(f32_6) / 4>(f32_6);
+      mma_ready<sizeof(f6_11) / 4>(f6_11);
+      float f14_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
+      // %23 [%row, V] = add %14, %22
+      float f23_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
       // %25 [%row, V] = contract[K] %24, %4
-      float f25_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_22, a1_10, (sa + L4_24)); mma_commit();
+      float f25_20[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
       // %26 [%row, V] = contract[K] %24, %5
       // %27 [%row, V] = add %25, %26
-      mma_open(); mma<64, 4, 64, false, false>(f25_22, a5_15, (sa + L4_24)); mma_commit();
-      // %23 [%row, V] = add %22, %21
-      float f23_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_20[i] + f21_5[i]);
+      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
       // %28 [%row, V] = mul %13, %27
       mma_wait<0>();
-      mma_ready<sizeof(f25_22) / 4>(f25_22);
-      float f28_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_25[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_22[i]);
-      // %35 [%row, V] = add %28, %32
-      float f35_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f28_25[i] + f32_7[i]);
-      // %36 [%row, V] = add %35, %34
-      float f36_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f35_26[i] + f34_9[i]);
+      mma_ready<sizeof(f25_20) / 4>(f25_20);
+      float f28_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
+      // %36 [%row, V] = add %28, %35
+      float f36_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
       // %38 [%row, V] = round %23
-      u32 a23_28[4][4]; pack<4>(a23_28, f23_24);
-      float f38_29[32];
-      unpack<4>(f38_29, a23_28);
+      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
+      float f38_25[32];
+      unpack<4>(f38_25, a23_24);
       // %41 [%col, V] = swap %38
       // %42 [%row, V] = contract[%col] %40, %41
-      float f42_31[32];
-      mma_open(); mma<64, 4, 64, true, true>(f42_31, a23_28, (sa + L7_37)); mma_commit();
-      // %66 [%row, V] = contract[%col] %65, %41
-      float f66_33[32];
-      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_28, (sa + L11_64)); mma_commit();
+      float f42_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
       // %39 [%row, V] = sub %23, %38
-      float f39_34[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_34[i] = (f23_24[i] - f38_29[i]);
-      u32 a39_35[4][4]; pack<4>(a39_35, f39_34);
+      float f39_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
+      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
       // %43 [%col, V] = swap %39
       // %44 [%row, V] = contract[%col] %40, %43
       // %48 [%row, V] = add %42, %44
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a39_35, (sa + L7_37)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
       // %47 [%row, V] = contract[%col] %46, %41
       // %49 [%row, V] = add %48, %47
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a23_28, (sa + L8_45)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
       // %67 [%row, V] = contract[%col] %65, %43
       // %71 [%row, V] = add %66, %67
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_35, (sa + L11_64)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
       // %70 [%row, V] = contract[%col] %69, %41
       // %72 [%row, V] = add %71, %70
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_28, (sa + L12_68)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
       // %51 [%row, V] = round %36
-      u32 a36_40[4][4]; pack<4>(a36_40, f36_27);
-      float f51_41[32];
-      unpack<4>(f51_41, a36_40);
+      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
+      float f51_37[32];
+      unpack<4>(f51_37, a36_36);
       // %54 [%col, V] = swap %51
       // %55 [%row, V] = contract[%col] %53, %54
       // %61 [%row, V] = add %49, %55
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
       // %75 [%row, V] = contract[%col] %74, %54
       // %80 [%row, V] = add %72, %75
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
       // %52 [%row, V] = sub %36, %51
-      float f52_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f52_44[i] = (f36_27[i] - f51_41[i]);
-      u32 a52_45[4][4]; pack<4>(a52_45, f52_44);
+      float f52_40[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
+      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
       // %56 [%col, V] = swap %52
       // %57 [%row, V] = contract[%col] %53, %56
       // %62 [%row, V] = add %61, %57
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a52_45, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %54
       // %63 [%row, V] = add %62, %60
-      mma_open(); mma<64, 4, 64, true, false>(f42_31, a36_40, (sa + L10_58)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
       // %76 [%row, V] = contract[%col] %74, %56
       // %81 [%row, V] = add %80, %76
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_45, (sa + L13_73)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
       // %79 [%row, V] = contract[%col] %78, %54
       // %82 [%row, V] = add %81, %79
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_40, (sa + L14_77)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
       // %86 [%row, V] = mul %85, %2
-      float f2_50[32];
-      load_frag<4, 64, true>(f2_50, (sa + L0_2), 0);
-      float f86_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_51[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_50[i]);
-      u32 a86_52[4][4]; pack<4>(a86_52, f86_51);
+      float f2_46[32];
+      load_frag<4, 64, true>(f2_46, (sa + L0_2), 0);
+      float f86_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_47[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_46[i]);
+      u32 a86_48[4][4]; pack<4>(a86_48, f86_47);
       // %88 [K, V] = contract[%row] %87, %86
       // %109 [K, V] = add %108, %88
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a86_52, (sa + L15_87)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_48, (sa + L15_87)); mma_commit();
       // %92 [%row, V] = mul %91, %63
       mma_wait<3>();
-      mma_ready<sizeof(f42_31) / 4>(f42_31);
-      float f92_54[32];
-      UNROLL for (int i = 0; i < 32; ++i) f92_54[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_31[i]);
+      mma_ready<sizeof(f42_27) / 4>(f42_27);
+      float f92_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_50[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
       // %93 [%row, V] = round %92
-      u32 a92_55[4][4]; pack<4>(a92_55, f92_54);
-      float f93_56[32];
-      unpack<4>(f93_56, a92_55);
+      u32 a92_51[4][4]; pack<4>(a92_51, f92_50);
+      float f93_52[32];
+      unpack<4>(f93_52, a92_51);
       // %95 [K, V] = contract[%row] %3, %93
       // %97 [K, V] = add %109, %95
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a92_55, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_51, (sa + L1_3)); mma_commit();
       // %94 [%row, V] = sub %92, %93
-      float f94_58[32];
-      UNROLL for (int i = 0; i < 32; ++i) f94_58[i] = (f92_54[i] - f93_56[i]);
-      u32 a94_59[4][4]; pack<4>(a94_59, f94_58);
+      float f94_54[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_54[i] = (f92_50[i] - f93_52[i]);
+      u32 a94_55[4][4]; pack<4>(a94_55, f94_54);
       // %96 [K, V] = contract[%row] %3, %94
       // %110 [K, V] = add %97, %96
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a94_59, (sa + L1_3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_55, (sa + L1_3)); mma_commit();
       // %101 [%row, V] = mul %100, %82
       mma_wait<3>();
       mma_ready<sizeof(f66_33) / 4>(f66_33);
-      float f101_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_61[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      float f101_57[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_57[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
       // %102 [%row, V] = round %101
-      u32 a101_62[4][4]; pack<4>(a101_62, f101_61);
-      float f102_63[32];
-      unpack<4>(f102_63, a101_62);
+      u32 a101_58[4][4]; pack<4>(a101_58, f101_57);
+      float f102_59[32];
+      unpack<4>(f102_59, a101_58);
       // %104 [K, V] = contract[%row] %24, %102
       // %106 [K, V] = add %110, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a101_62, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
       // %103 [%row, V] = sub %101, %102
-      float f103_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_65[i] = (f101_61[i] - f102_63[i]);
-      u32 a103_66[4][4]; pack<4>(a103_66, f103_65);
+      float f103_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_57[i] - f102_59[i]);
+      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
       // %105 [K, V] = contract[%row] %24, %103
       // %111 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_18, a103_66, (sa + L4_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f108_18) / 4>(f108_18);
+      mma_ready<sizeof(f108_16) / 4>(f108_16);
       // store ws.S.solved0, %63
-      store_frag<4, 64, true>((oa + O1), f42_31, 0);
+      store_frag<4, 64, true>((oa + O1), f42_27, 0);
       // store ws.S.solved1, %82
       store_frag<4, 64, true>((oa + O2), f66_33, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_18[i];
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
       proxy_fence();
       bar_arrive(empty + n % 1 * 8);
     }

@@ -210,26 +210,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       // %27 [%row, K'] = contract[%col] %23, %26
       float f27_19[32];
       mma_open(); mma<64, 4, 64, false, true>(f27_19, a14_16, (sa + L2_23)); mma_commit();
-      // %47 [%row, K'] = contract[%col] %46, %26
-      float f47_21[32];
-      mma_open(); mma<64, 4, 64, false, true>(f47_21, a14_16, (sa + L6_46)); mma_commit();
       // %25 [%row, K'] = sub %14, %24
-      float f25_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_22[i] = (f14_14[i] - f24_17[i]);
-      u32 a25_23[4][4]; pack<4>(a25_23, f25_22);
+      float f25_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_20[i] = (f14_14[i] - f24_17[i]);
+      u32 a25_21[4][4]; pack<4>(a25_21, f25_20);
       // %28 [%col, K'] = swap %25
       // %29 [%row, K'] = contract[%col] %23, %28
       // %32 [%row, K'] = add %27, %29
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a25_23, (sa + L2_23)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a25_21, (sa + L2_23)); mma_commit();
       // %31 [%row, K'] = contract[%col] %30, %26
       // %33 [%row, K'] = add %32, %31
       mma_open(); mma<64, 4, 64, false, false>(f27_19, a14_16, (sa + L3_30)); mma_commit();
+      // %47 [%row, K'] = contract[%col] %46, %26
+      float f47_25[32];
+      mma_open(); mma<64, 4, 64, false, true>(f47_25, a14_16, (sa + L6_46)); mma_commit();
       // %48 [%row, K'] = contract[%col] %46, %28
       // %51 [%row, K'] = add %47, %48
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a25_23, (sa + L6_46)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_25, a25_21, (sa + L6_46)); mma_commit();
       // %50 [%row, K'] = contract[%col] %49, %26
       // %52 [%row, K'] = add %51, %50
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a14_16, (sa + L7_49)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_25, a14_16, (sa + L7_49)); mma_commit();
       // %35 [%row, K'] = round %22
       u32 a22_28[4][4]; pack<4>(a22_28, f22_15);
       float f35_29[32];
@@ -240,7 +240,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L4_34)); mma_commit();
       // %54 [%row, K'] = contract[%col] %53, %37
       // %58 [%row, K'] = add %52, %54
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L8_53)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_25, a22_28, (sa + L8_53)); mma_commit();
       // %36 [%row, K'] = sub %22, %35
       float f36_32[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_32[i] = (f22_15[i] - f35_29[i]);
@@ -254,10 +254,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L5_41)); mma_commit();
       // %55 [%row, K'] = contract[%col] %53, %39
       // %59 [%row, K'] = add %58, %55
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a36_33, (sa + L8_53)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_25, a36_33, (sa + L8_53)); mma_commit();
       // %57 [%row, K'] = contract[%col] %56, %37
       // %60 [%row, K'] = add %59, %57
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L9_56)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_25, a22_28, (sa + L9_56)); mma_commit();
       // %64 [%row, K'] = mul %63, %45
       mma_wait<2>();
       mma_ready<sizeof(f27_19) / 4>(f27_19);
@@ -265,9 +265,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       UNROLL for (int i = 0; i < 32; ++i) f64_38[i] = (((float*)(sp + L14_63))[frag_col(i)] * f27_19[i]);
       // %70 [%row, K'] = mul %63, %60
       mma_wait<0>();
-      mma_ready<sizeof(f47_21) / 4>(f47_21);
+      mma_ready<sizeof(f47_25) / 4>(f47_25);
       float f70_39[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_39[i] = (((float*)(sp + L14_63))[frag_col(i)] * f47_21[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f70_39[i] = (((float*)(sp + L14_63))[frag_col(i)] * f47_25[i]);
       // %65 [%row, K'] = round %64
       u32 a64_40[4][4]; pack<4>(a64_40, f64_38);
       float f65_41[32];
@@ -686,126 +686,128 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       float f30_24[32];
       unpack<4>(f30_24, a17_23);
       // %32 [%col, V] = swap %30
-      // %33 [%row, V] = contract[%col] %29, %32
-      float f33_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_26, a17_23, (sa + L6_29)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_23, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
-      float f31_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_22[i] - f30_24[i]);
-      u32 a31_30[4][4]; pack<4>(a31_30, f31_29);
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_22[i] - f30_24[i]);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
       // %34 [%col, V] = swap %31
+      // %33 [%row, V] = contract[%col] %29, %32
+      float f33_28[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_28, a17_23, (sa + L6_29)); mma_commit();
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a31_30, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_28, a31_26, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a17_23, (sa + L7_36)); mma_commit();
-      // %54 [%row, V] = contract[%col] %52, %34
-      // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_30, (sa + L10_52)); mma_commit();
-      // %56 [%row, V] = contract[%col] %55, %32
-      // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_23, (sa + L11_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_28, a17_23, (sa + L7_36)); mma_commit();
       // %20 [%row, V] = mul %18, %19
-      float f18_35[32];
-      load_frag<4, 64, true>(f18_35, (sa + L3_18), 0);
-      float f20_36[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_36[i] = (f18_35[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      float f18_31[32];
+      load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
+      float f20_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_32[i] = (f18_31[i] * ((float*)(sp + L4_19))[frag_col(i)]);
       // %28 [%row, V] = add %27, %20
-      float f28_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_37[i] = (f27_18[i] + f20_36[i]);
+      float f28_33[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_33[i] = (f27_18[i] + f20_32[i]);
       // %41 [%row, V] = round %28
-      u32 a28_38[4][4]; pack<4>(a28_38, f28_37);
-      float f41_39[32];
-      unpack<4>(f41_39, a28_38);
+      u32 a28_34[4][4]; pack<4>(a28_34, f28_33);
+      float f41_35[32];
+      unpack<4>(f41_35, a28_34);
       // %43 [%col, V] = swap %41
       // %44 [%row, V] = contract[%col] %40, %43
       // %49 [%row, V] = add %39, %44
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L8_40)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %43
-      // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_28, a28_34, (sa + L8_40)); mma_commit();
       // %42 [%row, V] = sub %28, %41
-      float f42_42[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_42[i] = (f28_37[i] - f41_39[i]);
-      u32 a42_43[4][4]; pack<4>(a42_43, f42_42);
+      float f42_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f28_33[i] - f41_35[i]);
+      u32 a42_38[4][4]; pack<4>(a42_38, f42_37);
       // %45 [%col, V] = swap %42
       // %46 [%row, V] = contract[%col] %40, %45
       // %50 [%row, V] = add %49, %46
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a42_43, (sa + L8_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_28, a42_38, (sa + L8_40)); mma_commit();
       // %48 [%row, V] = contract[%col] %47, %43
       // %51 [%row, V] = add %50, %48
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L9_47)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_28, a28_34, (sa + L9_47)); mma_commit();
       // %75 [%col, V] = swap %51
-      // %61 [%row, V] = contract[%col] %59, %45
-      // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_43, (sa + L12_59)); mma_commit();
-      // %63 [%row, V] = contract[%col] %62, %43
-      // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L13_62)); mma_commit();
-      // %87 [%col, V] = swap %66
       // %103 [%row, V] = mul %102, %51
-      mma_wait<2>();
-      mma_ready<sizeof(f33_26) / 4>(f33_26);
-      float f103_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_48[i] = (((float*)(sp + L24_102))[frag_col(i)] * f33_26[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f33_28) / 4>(f33_28);
+      float f103_41[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_41[i] = (((float*)(sp + L24_102))[frag_col(i)] * f33_28[i]);
       // %104 [%row, V] = round %103
-      u32 a103_49[4][4]; pack<4>(a103_49, f103_48);
-      float f104_50[32];
-      unpack<4>(f104_50, a103_49);
+      u32 a103_42[4][4]; pack<4>(a103_42, f103_41);
+      float f104_43[32];
+      unpack<4>(f104_43, a103_42);
       // %106 [K, V] = contract[%row] %5, %104
       // %108 [K, V] = add %116, %106
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a103_49, (sa + L2_5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a103_42, (sa + L2_5)); mma_commit();
       // %105 [%row, V] = sub %103, %104
-      float f105_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f105_52[i] = (f103_48[i] - f104_50[i]);
-      u32 a105_53[4][4]; pack<4>(a105_53, f105_52);
+      float f105_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f105_45[i] = (f103_41[i] - f104_43[i]);
+      u32 a105_46[4][4]; pack<4>(a105_46, f105_45);
       // %107 [K, V] = contract[%row] %5, %105
       // %117 [K, V] = add %108, %107
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a105_53, (sa + L2_5)); mma_commit();
-      // %109 [%row, V] = mul %102, %66
-      mma_wait<2>();
-      mma_ready<sizeof(f53_28) / 4>(f53_28);
-      float f109_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f109_55[i] = (((float*)(sp + L24_102))[frag_col(i)] * f53_28[i]);
-      // %110 [%row, V] = round %109
-      u32 a109_56[4][4]; pack<4>(a109_56, f109_55);
-      float f110_57[32];
-      unpack<4>(f110_57, a109_56);
-      // %112 [K, V] = contract[%row] %21, %110
-      // %114 [K, V] = add %117, %112
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a109_56, (sa + L5_21)); mma_commit();
-      // %111 [%row, V] = sub %109, %110
-      float f111_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f111_59[i] = (f109_55[i] - f110_57[i]);
-      u32 a111_60[4][4]; pack<4>(a111_60, f111_59);
-      // %113 [K, V] = contract[%row] %21, %111
-      // %118 [K, V] = add %114, %113
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a111_60, (sa + L5_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a105_46, (sa + L2_5)); mma_commit();
       // %69 [%row, V] = round %51
-      u32 a51_62[4][4]; pack<4>(a51_62, f33_26);
-      float f69_63[32];
-      unpack<4>(f69_63, a51_62);
+      u32 a51_48[4][4]; pack<4>(a51_48, f33_28);
+      float f69_49[32];
+      unpack<4>(f69_49, a51_48);
       // %71 [%col, V] = swap %69
       // %72 [%row, V] = contract[%col] %67, %71
       // %77 [%row, V] = add %97, %72
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L14_67)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_48, (sa + L14_67)); mma_commit();
       // %70 [%row, V] = sub %51, %69
-      float f70_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_65[i] = (f33_26[i] - f69_63[i]);
-      u32 a70_66[4][4]; pack<4>(a70_66, f70_65);
+      float f70_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (f33_28[i] - f69_49[i]);
+      u32 a70_52[4][4]; pack<4>(a70_52, f70_51);
       // %73 [%col, V] = swap %70
       // %74 [%row, V] = contract[%col] %67, %73
       // %78 [%row, V] = add %77, %74
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a70_66, (sa + L14_67)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a70_52, (sa + L14_67)); mma_commit();
       // %76 [%row, V] = contract[%col] %68, %75
       // %98 [%row, V] = add %78, %76
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L15_68)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_48, (sa + L15_68)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_56[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_56, a17_23, (sa + L10_52)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_open(); mma<64, 4, 64, false, false>(f53_56, a31_26, (sa + L10_52)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
+      mma_open(); mma<64, 4, 64, false, false>(f53_56, a17_23, (sa + L11_55)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      // %64 [%row, V] = add %58, %60
+      mma_open(); mma<64, 4, 64, false, false>(f53_56, a28_34, (sa + L12_59)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %65 [%row, V] = add %64, %61
+      mma_open(); mma<64, 4, 64, false, false>(f53_56, a42_38, (sa + L12_59)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %66 [%row, V] = add %65, %63
+      mma_open(); mma<64, 4, 64, false, false>(f53_56, a28_34, (sa + L13_62)); mma_commit();
+      // %87 [%col, V] = swap %66
+      // %109 [%row, V] = mul %102, %66
+      mma_wait<0>();
+      mma_ready<sizeof(f116_16) / 4>(f116_16);
+      mma_ready<sizeof(f97_19) / 4>(f97_19);
+      mma_ready<sizeof(f53_56) / 4>(f53_56);
+      float f109_62[32];
+      UNROLL for (int i = 0; i < 32; ++i) f109_62[i] = (((float*)(sp + L24_102))[frag_col(i)] * f53_56[i]);
+      // %110 [%row, V] = round %109
+      u32 a109_63[4][4]; pack<4>(a109_63, f109_62);
+      float f110_64[32];
+      unpack<4>(f110_64, a109_63);
+      // %112 [K, V] = contract[%row] %21, %110
+      // %114 [K, V] = add %117, %112
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a109_63, (sa + L5_21)); mma_commit();
+      // %111 [%row, V] = sub %109, %110
+      float f111_66[32];
+      UNROLL for (int i = 0; i < 32; ++i) f111_66[i] = (f109_62[i] - f110_64[i]);
+      u32 a111_67[4][4]; pack<4>(a111_67, f111_66);
+      // %113 [K, V] = contract[%row] %21, %111
+      // %118 [K, V] = add %114, %113
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a111_67, (sa + L5_21)); mma_commit();
       // %81 [%row, V] = round %66
-      u32 a66_69[4][4]; pack<4>(a66_69, f53_28);
+      u32 a66_69[4][4]; pack<4>(a66_69, f53_56);
       float f81_70[32];
       unpack<4>(f81_70, a66_69);
       // %83 [%col, V] = swap %81
@@ -814,7 +816,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L16_79)); mma_commit();
       // %82 [%row, V] = sub %66, %81
       float f82_72[32];
-      UNROLL for (int i = 0; i < 32; ++i) f82_72[i] = (f53_28[i] - f81_70[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f82_72[i] = (f53_56[i] - f81_70[i]);
       u32 a82_73[4][4]; pack<4>(a82_73, f82_72);
       // %85 [%col, V] = swap %82
       // %86 [%row, V] = contract[%col] %79, %85
@@ -1076,26 +1078,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // %33 [%row, V] = contract[%col] %29, %32
       float f33_22[32];
       mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
-      float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
-      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
+      float f31_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_23[i] = (f17_18[i] - f30_20[i]);
+      u32 a31_24[4][4]; pack<4>(a31_24, f31_23);
       // %34 [%col, V] = swap %31
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_24, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_28[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_19, (sa + L10_52)); mma_commit();
       // %54 [%row, V] = contract[%col] %52, %34
       // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_24, (sa + L10_52)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_19, (sa + L11_55)); mma_commit();
       // %20 [%row, V] = mul %18, %19
       float f18_31[32];
       load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
@@ -1114,7 +1116,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %43
       // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
       float f42_38[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
@@ -1128,10 +1130,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
       // %61 [%row, V] = contract[%col] %59, %45
       // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_39, (sa + L12_59)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L13_62)); mma_commit();
       // %70 [%row, V] = mul %69, %51
       mma_wait<2>();
       mma_ready<sizeof(f33_22) / 4>(f33_22);
@@ -1153,9 +1155,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_49, (sa + L2_5)); mma_commit();
       // %76 [%row, V] = mul %69, %66
       mma_wait<2>();
-      mma_ready<sizeof(f53_24) / 4>(f53_24);
+      mma_ready<sizeof(f53_28) / 4>(f53_28);
       float f76_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_28[i]);
       // %77 [%row, V] = round %76
       u32 a76_52[4][4]; pack<4>(a76_52, f76_51);
       float f77_53[32];
@@ -1175,7 +1177,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // store ws.S.written0, %51
       store_frag<4, 64, true>((oa + O1), f33_22, 0);
       // store ws.S.written1, %66
-      store_frag<4, 64, true>((oa + O2), f53_24, 0);
+      store_frag<4, 64, true>((oa + O2), f53_28, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
       proxy_fence();
       bar_arrive(empty + n % 1 * 8);

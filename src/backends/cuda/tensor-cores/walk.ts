@@ -65,6 +65,8 @@ const TALL: Way = { ...WAYS[0], tall: 2 };
 
 /** Registers that a walk may hold in matrices: a thread has 255, and wants some for everything else. */
 const MOST_HELD = 208;
+/** Of a frugal one, which packs and unpacks operands besides. */
+const ROOM = 160;
 
 /** `frugal`: statements in an order, and in forms, that hold few registers. */
 function divided(cx: CudaContext, walk: Walk, way: Way, frugal: boolean): LoweredKernel | Refused {
@@ -74,7 +76,7 @@ function divided(cx: CudaContext, walk: Walk, way: Way, frugal: boolean): Lowere
   const loading = loadingTeam(cx, kernel, division, notes, way);
   const walking = walkingTeam(cx, kernel, division, notes, loading, way, frugal);
   if (!frugal && walking.held > MOST_HELD) {
-    const inTurn = walkOf(cx, sumsInTurn(kernel));
+    const inTurn = leastHeld(cx, kernel, way);
     return isRefused(inTurn) ? inTurn : divided(cx, inTurn, way, true);
   }
   const refusal = loading.draft.refusal() ?? walking.draft.refusal();
@@ -85,6 +87,18 @@ function divided(cx: CudaContext, walk: Walk, way: Way, frugal: boolean): Lowere
   if (isRefused(room)) return room;
   const { draining } = walking;
   return walkText(cx, { division, loading: { ...loading, plan: plans.loading }, walking: plans.walking, draining, room, tall: way.tall });
+}
+
+/** The walk with its sums in turn, all of them or those whose products need not wait for what they are added to, whichever holds less. */
+function leastHeld(cx: CudaContext, kernel: TileKernel, way: Way): Walk | Refused {
+  const [waiting, early] = [true, false].map((all) => walkOf(cx, sumsInTurn(kernel, all)));
+  if (isRefused(waiting) || isRefused(early)) return waiting;
+  const held = (walk: Walk): number => {
+    const division = divide(cx, walk, way);
+    const notes = notesOf(walk.kernel);
+    return walkingTeam(cx, walk.kernel, division, notes, loadingTeam(cx, walk.kernel, division, notes, way), way, true).held;
+  };
+  return held(early) < held(waiting) ? early : waiting;
 }
 
 interface LoadingTeam extends Loading {
@@ -253,7 +267,7 @@ function walkingTeam(
   };
   orderStatements({
     lets: chain, goals, sums, defs: division.defs, late: { tiles: late, atOnce: lateAtOnce }, pressure,
-    room: frugal ? MOST_HELD : undefined, running: team.runningAfter,
+    room: frugal ? ROOM : undefined, running: team.runningAfter,
     release(tile) {
       const { t16 } = team.formsOf(tile);
       if (t16 !== undefined) draft.awaitReaders(t16.piece);
