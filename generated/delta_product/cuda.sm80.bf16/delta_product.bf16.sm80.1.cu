@@ -751,6 +751,111 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   }
 }
 
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (half >= 1) {
+    bar_sync(1, 128);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = contract[K] %2, %4
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
+      mma_wait<0>();
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score_rest0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_score_rest0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -1103,178 +1208,4 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
-  (void)lane, (void)warp, (void)block;
-  const int x_K = warp * 8;
-  const int x_V = block * 32 + lane;
-  // %0 [K, V] = load S
-  float t0[8];
-  UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
-  float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
-  // loop tokens with %1 [K, V] = %0
-   {
-    #pragma unroll 1
-    for (int n = 0; n < (walk_end - walk_first); ++n) {
-      const int token = walk_first + n;
-      // %2 [] = load g one
-      float t2[1];
-      ldn<1>(&t2[0], p_g + (i64)token * s_g.token + (i64)head * s_g.head);
-      // %3 [] = exp %2
-      float t3[1];
-      t3[0] = m_exp(t2[0]);
-      // %4 [] = expm1 %2
-      float t4[1];
-      t4[0] = m_expm1(t2[0]);
-      // %5 [] = 0.5
-      float t5[1];
-      t5[0] = 0.5f;
-      // %6 [] = 1
-      float t6[1];
-      t6[0] = 1.f;
-      // %7 [] = add %6, %4
-      float t7[1];
-      t7[0] = (t6[0] + t4[0]);
-      // %8 [] = less %5, %7
-      float t8[1];
-      t8[0] = (t5[0] < t7[0] ? 1.f : 0.f);
-      // %9 [] = mul %8, %4
-      float t9[1];
-      t9[0] = (t8[0] * t4[0]);
-      // %10 [] = sub %6, %8
-      float t10[1];
-      t10[0] = (t6[0] - t8[0]);
-      // %11 [] = mul %10, %3
-      float t11[1];
-      t11[0] = (t10[0] * t3[0]);
-      // %12 [] = add %9, %11
-      float t12[1];
-      t12[0] = (t9[0] + t11[0]);
-      // %13 [K, V] = mul %12, %1
-      float t13[8];
-      UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[0] * t1[i]);
-      // %14 [K, V] = mul %8, %1
-      float t14[8];
-      UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
-      // %15 [K, V] = add %14, %13
-      float t15[8];
-      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
-      // %16 [K] = load k1 one
-      float t16[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k1 + (i64)token * s_k1.token + (i64)head * s_k1.head + (x_K + c * 8));
-      // %17 [V] = load v1 one
-      float t17[1];
-      ldn<1>(&t17[0], p_v1 + (i64)token * s_v1.token + (i64)head * s_v1.head + x_V);
-      // %18 [] = load beta1 one
-      float t18[1];
-      ldn<1>(&t18[0], p_beta1 + (i64)token * s_beta1.token + (i64)head * s_beta1.head);
-      // %19 [V] = mul %17, %18
-      float t19[1];
-      t19[0] = (t17[0] * t18[0]);
-      // %20 [] = neg %18
-      float t20[1];
-      t20[0] = (-t18[0]);
-      // %21 [K] = mul %20, %16
-      float t21[8];
-      UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t16[i]);
-      // %22 [V] = contract[K] %21, %15
-      float t22[1];
-      t22[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t22[0] = t22[0] + t21[i] * t15[i];
-      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t22[0];
-      __syncthreads();
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t22[0] = x; }
-      // %23 [V] = add %19, %22
-      float t23[1];
-      t23[0] = (t19[0] + t22[0]);
-      // %24 [K, V] = mul %16, %23
-      float t24[8];
-      UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t16[i] * t23[0]);
-      // %25 [K] = load k2 one
-      float t25[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t25[c * 8], p_k2 + (i64)token * s_k2.token + (i64)head * s_k2.head + (x_K + c * 8));
-      // %26 [V] = load v2 one
-      float t26[1];
-      ldn<1>(&t26[0], p_v2 + (i64)token * s_v2.token + (i64)head * s_v2.head + x_V);
-      // %27 [] = load beta2 one
-      float t27[1];
-      ldn<1>(&t27[0], p_beta2 + (i64)token * s_beta2.token + (i64)head * s_beta2.head);
-      // %28 [V] = mul %26, %27
-      float t28[1];
-      t28[0] = (t26[0] * t27[0]);
-      // %29 [] = neg %27
-      float t29[1];
-      t29[0] = (-t27[0]);
-      // %30 [K] = mul %29, %25
-      float t30[8];
-      UNROLL for (int i = 0; i < 8; ++i) t30[i] = (t29[0] * t25[i]);
-      // %31 [V] = contract[K] %30, %15
-      float t31[1];
-      t31[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t31[0] = t31[0] + t30[i] * t15[i];
-      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t31[0];
-      __syncthreads();
-      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t31[0] = x; }
-      // %32 [] = contract[K] %30, %16
-      float t32[1];
-      t32[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t32[0] = t32[0] + t30[i] * t16[i];
-      (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t32[0];
-      __syncthreads();
-      { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t32[0] = x; }
-      // %33 [V] = mul %32, %23
-      float t33[1];
-      t33[0] = (t32[0] * t23[0]);
-      // %34 [V] = add %31, %33
-      float t34[1];
-      t34[0] = (t31[0] + t33[0]);
-      // %35 [V] = add %28, %34
-      float t35[1];
-      t35[0] = (t28[0] + t34[0]);
-      // %36 [K, V] = mul %25, %35
-      float t36[8];
-      UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t25[i] * t35[0]);
-      // %37 [K, V] = add %24, %36
-      float t37[8];
-      UNROLL for (int i = 0; i < 8; ++i) t37[i] = (t24[i] + t36[i]);
-      // %38 [K, V] = add %13, %37
-      float t38[8];
-      UNROLL for (int i = 0; i < 8; ++i) t38[i] = (t13[i] + t37[i]);
-      // %39 [K, V] = add %14, %38
-      float t39[8];
-      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t14[i] + t38[i]);
-      // %40 [K] = load q one
-      float t40[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t40[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
-      // %41 [] = 0.125
-      float t41[1];
-      t41[0] = 0.125f;
-      // %42 [K] = mul %40, %41
-      float t42[8];
-      UNROLL for (int i = 0; i < 8; ++i) t42[i] = (t40[i] * t41[0]);
-      // %43 [V] = contract[K] %42, %39
-      float t43[1];
-      t43[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t43[0] = t43[0] + t42[i] * t39[i];
-      (sm + 1536 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t43[0];
-      __syncthreads();
-      { float x = (sm + 1536 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1536 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t43[0] = x; }
-      // store o, %43
-      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t43[0]);
-      UNROLL for (int i = 0; i < 8; ++i) t1[i] = t39[i];
-    }
-  }
-  // store final.S, %1
-  UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }

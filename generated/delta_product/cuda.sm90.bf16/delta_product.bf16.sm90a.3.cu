@@ -686,128 +686,126 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       float f30_24[32];
       unpack<4>(f30_24, a17_23);
       // %32 [%col, V] = swap %30
-      // %31 [%row, V] = sub %17, %30
-      float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_22[i] - f30_24[i]);
-      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
-      // %34 [%col, V] = swap %31
       // %33 [%row, V] = contract[%col] %29, %32
-      float f33_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_28, a17_23, (sa + L6_29)); mma_commit();
+      float f33_26[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_26, a17_23, (sa + L6_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_28[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_23, (sa + L10_52)); mma_commit();
+      // %31 [%row, V] = sub %17, %30
+      float f31_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_22[i] - f30_24[i]);
+      u32 a31_30[4][4]; pack<4>(a31_30, f31_29);
+      // %34 [%col, V] = swap %31
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_28, a31_26, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a31_30, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
-      mma_open(); mma<64, 4, 64, false, false>(f33_28, a17_23, (sa + L7_36)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a17_23, (sa + L7_36)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_30, (sa + L10_52)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_23, (sa + L11_55)); mma_commit();
       // %20 [%row, V] = mul %18, %19
-      float f18_31[32];
-      load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
-      float f20_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_32[i] = (f18_31[i] * ((float*)(sp + L4_19))[frag_col(i)]);
+      float f18_35[32];
+      load_frag<4, 64, true>(f18_35, (sa + L3_18), 0);
+      float f20_36[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_36[i] = (f18_35[i] * ((float*)(sp + L4_19))[frag_col(i)]);
       // %28 [%row, V] = add %27, %20
-      float f28_33[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_33[i] = (f27_18[i] + f20_32[i]);
+      float f28_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_37[i] = (f27_18[i] + f20_36[i]);
       // %41 [%row, V] = round %28
-      u32 a28_34[4][4]; pack<4>(a28_34, f28_33);
-      float f41_35[32];
-      unpack<4>(f41_35, a28_34);
+      u32 a28_38[4][4]; pack<4>(a28_38, f28_37);
+      float f41_39[32];
+      unpack<4>(f41_39, a28_38);
       // %43 [%col, V] = swap %41
       // %44 [%row, V] = contract[%col] %40, %43
       // %49 [%row, V] = add %39, %44
-      mma_open(); mma<64, 4, 64, false, false>(f33_28, a28_34, (sa + L8_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L8_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      // %64 [%row, V] = add %58, %60
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
-      float f42_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f28_33[i] - f41_35[i]);
-      u32 a42_38[4][4]; pack<4>(a42_38, f42_37);
+      float f42_42[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_42[i] = (f28_37[i] - f41_39[i]);
+      u32 a42_43[4][4]; pack<4>(a42_43, f42_42);
       // %45 [%col, V] = swap %42
       // %46 [%row, V] = contract[%col] %40, %45
       // %50 [%row, V] = add %49, %46
-      mma_open(); mma<64, 4, 64, false, false>(f33_28, a42_38, (sa + L8_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a42_43, (sa + L8_40)); mma_commit();
       // %48 [%row, V] = contract[%col] %47, %43
       // %51 [%row, V] = add %50, %48
-      mma_open(); mma<64, 4, 64, false, false>(f33_28, a28_34, (sa + L9_47)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L9_47)); mma_commit();
       // %75 [%col, V] = swap %51
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %65 [%row, V] = add %64, %61
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_43, (sa + L12_59)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %66 [%row, V] = add %65, %63
+      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L13_62)); mma_commit();
+      // %87 [%col, V] = swap %66
       // %103 [%row, V] = mul %102, %51
-      mma_wait<0>();
-      mma_ready<sizeof(f33_28) / 4>(f33_28);
-      float f103_41[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_41[i] = (((float*)(sp + L24_102))[frag_col(i)] * f33_28[i]);
+      mma_wait<2>();
+      mma_ready<sizeof(f33_26) / 4>(f33_26);
+      float f103_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_48[i] = (((float*)(sp + L24_102))[frag_col(i)] * f33_26[i]);
       // %104 [%row, V] = round %103
-      u32 a103_42[4][4]; pack<4>(a103_42, f103_41);
-      float f104_43[32];
-      unpack<4>(f104_43, a103_42);
+      u32 a103_49[4][4]; pack<4>(a103_49, f103_48);
+      float f104_50[32];
+      unpack<4>(f104_50, a103_49);
       // %106 [K, V] = contract[%row] %5, %104
       // %108 [K, V] = add %116, %106
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a103_42, (sa + L2_5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a103_49, (sa + L2_5)); mma_commit();
       // %105 [%row, V] = sub %103, %104
-      float f105_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f105_45[i] = (f103_41[i] - f104_43[i]);
-      u32 a105_46[4][4]; pack<4>(a105_46, f105_45);
+      float f105_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f105_52[i] = (f103_48[i] - f104_50[i]);
+      u32 a105_53[4][4]; pack<4>(a105_53, f105_52);
       // %107 [K, V] = contract[%row] %5, %105
       // %117 [K, V] = add %108, %107
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a105_46, (sa + L2_5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a105_53, (sa + L2_5)); mma_commit();
+      // %109 [%row, V] = mul %102, %66
+      mma_wait<2>();
+      mma_ready<sizeof(f53_28) / 4>(f53_28);
+      float f109_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f109_55[i] = (((float*)(sp + L24_102))[frag_col(i)] * f53_28[i]);
+      // %110 [%row, V] = round %109
+      u32 a109_56[4][4]; pack<4>(a109_56, f109_55);
+      float f110_57[32];
+      unpack<4>(f110_57, a109_56);
+      // %112 [K, V] = contract[%row] %21, %110
+      // %114 [K, V] = add %117, %112
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a109_56, (sa + L5_21)); mma_commit();
+      // %111 [%row, V] = sub %109, %110
+      float f111_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f111_59[i] = (f109_55[i] - f110_57[i]);
+      u32 a111_60[4][4]; pack<4>(a111_60, f111_59);
+      // %113 [K, V] = contract[%row] %21, %111
+      // %118 [K, V] = add %114, %113
+      mma_open(); mma<64, 4, 64, true, false>(f116_16, a111_60, (sa + L5_21)); mma_commit();
       // %69 [%row, V] = round %51
-      u32 a51_48[4][4]; pack<4>(a51_48, f33_28);
-      float f69_49[32];
-      unpack<4>(f69_49, a51_48);
+      u32 a51_62[4][4]; pack<4>(a51_62, f33_26);
+      float f69_63[32];
+      unpack<4>(f69_63, a51_62);
       // %71 [%col, V] = swap %69
       // %72 [%row, V] = contract[%col] %67, %71
       // %77 [%row, V] = add %97, %72
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_48, (sa + L14_67)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L14_67)); mma_commit();
       // %70 [%row, V] = sub %51, %69
-      float f70_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (f33_28[i] - f69_49[i]);
-      u32 a70_52[4][4]; pack<4>(a70_52, f70_51);
+      float f70_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_65[i] = (f33_26[i] - f69_63[i]);
+      u32 a70_66[4][4]; pack<4>(a70_66, f70_65);
       // %73 [%col, V] = swap %70
       // %74 [%row, V] = contract[%col] %67, %73
       // %78 [%row, V] = add %77, %74
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a70_52, (sa + L14_67)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a70_66, (sa + L14_67)); mma_commit();
       // %76 [%row, V] = contract[%col] %68, %75
       // %98 [%row, V] = add %78, %76
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_48, (sa + L15_68)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_56[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_56, a17_23, (sa + L10_52)); mma_commit();
-      // %54 [%row, V] = contract[%col] %52, %34
-      // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_56, a31_26, (sa + L10_52)); mma_commit();
-      // %56 [%row, V] = contract[%col] %55, %32
-      // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_56, a17_23, (sa + L11_55)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %43
-      // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_56, a28_34, (sa + L12_59)); mma_commit();
-      // %61 [%row, V] = contract[%col] %59, %45
-      // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_56, a42_38, (sa + L12_59)); mma_commit();
-      // %63 [%row, V] = contract[%col] %62, %43
-      // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_56, a28_34, (sa + L13_62)); mma_commit();
-      // %87 [%col, V] = swap %66
-      // %109 [%row, V] = mul %102, %66
-      mma_wait<0>();
-      mma_ready<sizeof(f116_16) / 4>(f116_16);
-      mma_ready<sizeof(f97_19) / 4>(f97_19);
-      mma_ready<sizeof(f53_56) / 4>(f53_56);
-      float f109_62[32];
-      UNROLL for (int i = 0; i < 32; ++i) f109_62[i] = (((float*)(sp + L24_102))[frag_col(i)] * f53_56[i]);
-      // %110 [%row, V] = round %109
-      u32 a109_63[4][4]; pack<4>(a109_63, f109_62);
-      float f110_64[32];
-      unpack<4>(f110_64, a109_63);
-      // %112 [K, V] = contract[%row] %21, %110
-      // %114 [K, V] = add %117, %112
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a109_63, (sa + L5_21)); mma_commit();
-      // %111 [%row, V] = sub %109, %110
-      float f111_66[32];
-      UNROLL for (int i = 0; i < 32; ++i) f111_66[i] = (f109_62[i] - f110_64[i]);
-      u32 a111_67[4][4]; pack<4>(a111_67, f111_66);
-      // %113 [K, V] = contract[%row] %21, %111
-      // %118 [K, V] = add %114, %113
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a111_67, (sa + L5_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L15_68)); mma_commit();
       // %81 [%row, V] = round %66
-      u32 a66_69[4][4]; pack<4>(a66_69, f53_56);
+      u32 a66_69[4][4]; pack<4>(a66_69, f53_28);
       float f81_70[32];
       unpack<4>(f81_70, a66_69);
       // %83 [%col, V] = swap %81
@@ -816,7 +814,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L16_79)); mma_commit();
       // %82 [%row, V] = sub %66, %81
       float f82_72[32];
-      UNROLL for (int i = 0; i < 32; ++i) f82_72[i] = (f53_56[i] - f81_70[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f82_72[i] = (f53_28[i] - f81_70[i]);
       u32 a82_73[4][4]; pack<4>(a82_73, f82_72);
       // %85 [%col, V] = swap %82
       // %86 [%row, V] = contract[%col] %79, %85

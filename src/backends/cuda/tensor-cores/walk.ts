@@ -36,11 +36,11 @@ const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
   const walk = walkOf(cx, kernel);
   if (isRefused(walk)) return walk;
-  const tall = fitsTall(cx, walk) ? divided(cx, walk, TALL, false) : undefined;
+  const tall = fitsTall(cx, walk) ? divided(cx, walk, TALL) : undefined;
   if (tall !== undefined && !isRefused(tall)) return tall;
   let found: LoweredKernel | Refused = refused('no way to divide a walk');
   for (const way of WAYS) {
-    found = divided(cx, walk, way, false);
+    found = divided(cx, walk, way);
     if (!isRefused(found) || found.crowded !== true) return found;
   }
   return found;
@@ -65,40 +65,52 @@ const TALL: Way = { ...WAYS[0], tall: 2 };
 
 /** Registers that a walk may hold in matrices: a thread has 255, and wants some for everything else. */
 const MOST_HELD = 208;
-/** Of a frugal one, which packs and unpacks operands besides. */
-const ROOM = 160;
+/** What a frugal walk may hold before it puts off whatever can wait; the fewer, the less runs at once. */
+const ROOMS = [MOST_HELD, 160];
 
-/** `frugal`: statements in an order, and in forms, that hold few registers. */
-function divided(cx: CudaContext, walk: Walk, way: Way, frugal: boolean): LoweredKernel | Refused {
+/** A walk in an order, and in forms, that hold few registers. */
+interface Frugal {
+  readonly walk: Walk;
+  readonly room: number;
+}
+
+/** `room`: that of a frugal walk; undefined for any other. */
+function divided(cx: CudaContext, walk: Walk, way: Way, room?: number): LoweredKernel | Refused {
   const { kernel } = walk;
   const division = divide(cx, walk, way);
   const notes = notesOf(kernel);
   const loading = loadingTeam(cx, kernel, division, notes, way);
-  const walking = walkingTeam(cx, kernel, division, notes, loading, way, frugal);
-  if (!frugal && walking.held > MOST_HELD) {
-    const inTurn = leastHeld(cx, kernel, way);
-    return isRefused(inTurn) ? inTurn : divided(cx, inTurn, way, true);
+  const walking = walkingTeam(cx, kernel, division, notes, loading, way, room);
+  if (room === undefined && walking.held > MOST_HELD) {
+    const least = leastHeld(cx, kernel, way);
+    return isRefused(least) ? least : divided(cx, least.walk, way, least.room);
   }
   const refusal = loading.draft.refusal() ?? walking.draft.refusal();
   if (refusal !== undefined) return refusal;
   const plans = { loading: planTeam(loading.draft, operandsOfTeam(walking.draft)), walking: planTeam(walking.draft) };
   const kept = { walk: plans.walking.arena, load: plans.loading.arena, out: arenaOf(walking.outgoing, new Map()) };
-  const room = roomOf(cx, division, kept, way);
-  if (isRefused(room)) return room;
+  const memory = roomOf(cx, division, kept, way);
+  if (isRefused(memory)) return memory;
   const { draining } = walking;
-  return walkText(cx, { division, loading: { ...loading, plan: plans.loading }, walking: plans.walking, draining, room, tall: way.tall });
+  return walkText(cx, {
+    division, loading: { ...loading, plan: plans.loading }, walking: plans.walking, draining, room: memory, tall: way.tall,
+  });
 }
 
-/** The walk with its sums in turn, all of them or those whose products need not wait for what they are added to, whichever holds less. */
-function leastHeld(cx: CudaContext, kernel: TileKernel, way: Way): Walk | Refused {
-  const [waiting, early] = [true, false].map((all) => walkOf(cx, sumsInTurn(kernel, all)));
-  if (isRefused(waiting) || isRefused(early)) return waiting;
-  const held = (walk: Walk): number => {
+/** The walk with its sums in turn, all or those whose products need not wait for what they are added to: whichever holds least. */
+function leastHeld(cx: CudaContext, kernel: TileKernel, way: Way): Frugal | Refused {
+  let least: Frugal | undefined;
+  let fewest = Infinity;
+  for (const room of ROOMS) for (const waiting of [true, false]) {
+    const walk = walkOf(cx, sumsInTurn(kernel, waiting));
+    if (isRefused(walk)) return walk;
     const division = divide(cx, walk, way);
     const notes = notesOf(walk.kernel);
-    return walkingTeam(cx, walk.kernel, division, notes, loadingTeam(cx, walk.kernel, division, notes, way), way, true).held;
-  };
-  return held(early) < held(waiting) ? early : waiting;
+    const { held } = walkingTeam(cx, walk.kernel, division, notes, loadingTeam(cx, walk.kernel, division, notes, way), way, room);
+    // What does not fit either way spills less where more is put off.
+    if (held < fewest || (held === fewest && held > MOST_HELD && least?.room !== room)) [least, fewest] = [{ walk, room }, held];
+  }
+  return least ?? refused('no order of a walk');
 }
 
 interface LoadingTeam extends Loading {
@@ -205,9 +217,10 @@ function throughRegisters(
 
 function walkingTeam(
   cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { team: loading, near: nearTiles }: LoadingTeam,
-  { lateAtOnce, tall }: Way, frugal: boolean,
+  { lateAtOnce, tall }: Way, room: number | undefined,
 ): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, late, near, outputs, aside, sums, outside, inside, trivial } = division;
+  const frugal = room !== undefined;
   const draft: Draft<WalkingPart> = createDraft(['before', 'body', 'after'], 'W');
   const outgoing = createPieces('O');
   const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
@@ -267,7 +280,7 @@ function walkingTeam(
   };
   orderStatements({
     lets: chain, goals, sums, defs: division.defs, late: { tiles: late, atOnce: lateAtOnce }, pressure,
-    room: frugal ? ROOM : undefined, running: team.runningAfter,
+    room, running: team.runningAfter,
     release(tile) {
       const { t16 } = team.formsOf(tile);
       if (t16 !== undefined) draft.awaitReaders(t16.piece);
