@@ -110,10 +110,11 @@ function matrixFaults(stage: MatrixStage, within: Within): readonly string[] {
   ];
 }
 
-/** Walks over one state are counted from 0, and do the same to it. */
+/** Walks over one state are counted from 0, and those along one axis do the same to it. */
 function walkFaults({ stages }: ScanProgram, stage: MatrixStage, index: number): readonly string[] {
   const earlier = stages.slice(0, index).filter((other): other is MatrixStage => other.kind === 'matrix' && other.state === stage.state);
   if (earlier.length !== stage.walk) return [`is walk ${stage.walk} after ${earlier.length} others`];
   const update = ({ rowAxis, gate, sources }: MatrixStage) => JSON.stringify([rowAxis, gate, sources]);
-  return earlier.length === 0 || update(earlier[0]) === update(stage) ? [] : ['does something else to its state than the first walk'];
+  const like = earlier.find(({ rowAxis }) => rowAxis === stage.rowAxis);
+  return like === undefined || update(like) === update(stage) ? [] : ['does something else to its state than an earlier walk'];
 }

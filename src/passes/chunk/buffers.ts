@@ -46,7 +46,7 @@ export interface StageBuffers {
   local(reverse: boolean): TileBuffer;
   /** State at a segment's start; against time, the cotangent at its end. As users see states, which stand in where there is one segment. */
   entry(reverse: boolean): TileBuffer;
-  /** Gradient of the state before the first token, as far as this walk knows (states that are walked several times). */
+  /** Gradient of the state before the first token, as users see it, as far as this walk knows (states that are walked several times). */
   initial(): TileBuffer;
 }
 
@@ -79,7 +79,7 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
       return draft.halfOperands && !draft.narrowRange ? [part('map', 'io'), part('map_rest', 'io')] : [part('map', 'f32')];
     },
     local: (reverse) => draft.workspace(name(reverse ? 'local_cotangent' : 'local'), 'segment', state, 'f32'),
-    initial: () => draft.workspace(name('initial'), 'run', state, 'f32'),
+    initial: () => draft.workspace(name('initial'), 'run', draft.user.initials[parts.stage.state].axes, 'f32'),
     entry: (reverse) => draft.workspace(
       name(reverse ? 'entry_cotangent' : 'entry'), 'segment', draft.user.initials[parts.stage.state].axes, 'f32',
     ),

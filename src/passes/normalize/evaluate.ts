@@ -1,10 +1,10 @@
-import { unionAxes, withoutAxes } from '../../ir/common/axes.js';
+import { unionAxes, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import type { MathName } from '../../ir/common/dag.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 import type { Spec, SpecNode } from '../../ir/spec/spec.js';
 import { addForms, collapse, MOST_TERMS, scaleForm, sumTerm, type Form, type Term } from './forms.js';
-import { resolveRead, writesOf, type RawRead } from './reads.js';
+import { resolveRead, withoutStaying, writesOf, type RawRead } from './reads.js';
 import { refuse, refuseFirst } from './refusal.js';
 
 export type Value = { readonly kind: 'plain'; readonly node: NodeId } | { readonly kind: 'form'; readonly form: Form };
@@ -18,6 +18,11 @@ export type StateInfo =
     readonly kind: 'matrix'; readonly stage: number; readonly form: Form;
     readonly erases: readonly RawRead[]; readonly reads: RawRead[];
   };
+
+/** The axis that erases of a matrix state fold, or else its first read; undefined if nobody reads it. */
+export function foldedAxis({ erases, reads }: StateInfo & { readonly kind: 'matrix' }): Axis | undefined {
+  return [...erases, ...reads][0]?.axis;
+}
 
 export interface Evaluator {
   readonly builder: ScanBuilder;
@@ -220,19 +225,32 @@ export function evaluator(spec: Spec): Evaluator {
 
     const readAxes = (read: RawRead) => withoutAxes(read.form.axes, [read.axis]);
 
-    /** A read by others: what it sees of its own token beyond whole writes is added as plain products. */
+    /**
+     * A read by others: vectors along axes that stay scale what comes out, and what it sees of its own token beyond whole writes is added
+     * as plain products.
+     */
     const readResult = (info: StateInfo & { kind: 'matrix' }, raw: RawRead): NodeId => {
       const b = builder.at(raw.origin);
-      const { rest } = resolveRead(b, raw, info.form, writesOf(b, info.form, raw.axis), raw.axis, spec.states[info.form.state ?? 0].name);
-      const seen = raw.form.terms.filter((t) => !rest.includes(t));
-      info.reads.push({ ...raw, form: { ...raw.form, terms: seen } });
-      const axes = readAxes(raw);
-      const result = b.node({ kind: 'result', stage: info.stage, slot: info.reads.length - 1, axes, origin: raw.origin });
-      return rest.reduce((sum, term) => {
-        const { factors, read } = sumTerm(b, term, raw.axis, raw.origin);
-        const all = read === undefined ? factors : [...factors, readResult(info, info.erases[read])];
-        return b.map('add', sum, b.product(all));
-      }, result);
+      const { inner, scale, apart } = withoutStaying(b, raw, info.form);
+      const rowAxis = foldedAxis(info) ?? raw.axis;
+      const { rest } = resolveRead(b, inner, info.form, writesOf(b, info.form, rowAxis), name(info.form.state));
+      const seen = inner.form.terms.filter((t) => !rest.includes(t));
+      info.reads.push({ ...inner, form: { ...inner.form, terms: seen } });
+      const result = b.node({ kind: 'result', stage: info.stage, slot: info.reads.length - 1, axes: readAxes(raw), origin: raw.origin });
+      const sum = rest.reduce((total, term) => b.map('add', total, plainly(info, raw, term)), result);
+      const scaled = scale.length === 0 ? sum : b.map('mul', b.product(scale), sum);
+      return apart.reduce((total, term) => b.map('add', total, plainly(info, raw, term)), scaled);
+    };
+
+    /** The fold of a term that a read sees of its own token. */
+    const plainly = (info: StateInfo & { kind: 'matrix' }, { axis, origin }: RawRead, term: Term): NodeId => {
+      const b = builder.at(origin);
+      const own = term.read === undefined ? [] : [readResult(info, info.erases[term.read])];
+      // What an erase has read is folded along with the rest, unless that is the axis that it has folded itself.
+      if (own.length > 0 && b.axesOf(own[0]).includes(axis)) {
+        return b.product(sumTerm(b, { factors: [...term.factors, ...own], read: undefined }, axis, origin).factors);
+      }
+      return b.product([...sumTerm(b, term, axis, origin).factors, ...own]);
     };
 
     return evaluate;

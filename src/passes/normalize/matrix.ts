@@ -1,11 +1,10 @@
-import type { Axis } from '../../ir/common/axes.js';
 import type { Span } from '../../ir/common/span.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import { gateAxes, type MatrixStage, type NodeId, type Source } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import type { StateInfo } from './evaluate.js';
+import { foldedAxis, type StateInfo } from './evaluate.js';
 import { collapse, removeFactors, sumTerm, type Term } from './forms.js';
-import { resolveRead, writesOf, type RawRead } from './reads.js';
+import { resolveRead, scaledErase, writesOf, type RawRead } from './reads.js';
 import { decayAxes, gateOf } from './gates.js';
 import { refuse } from './refusal.js';
 
@@ -14,11 +13,17 @@ type MatrixInfo = StateInfo & { kind: 'matrix' };
 /** Erases of one token: a chunk's system has blocks for every two of them, and its text grows with the third power. */
 const MOST_ERASES = 12;
 
-/** Resolves what the update and the reads of a matrix state say into gate, sources and readers. */
+/** Resolves what the update and the reads of a matrix state say into gate, sources and readers, whichever axis a read folds. */
 export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: MatrixInfo): MatrixStage {
   const { form, erases, reads } = info;
   const { name, axes, origin } = spec.states[state];
-  const rowAxis = foldedAxis(erases, reads, name) ?? axes[0];
+  const rowAxis = foldedAxis(info) ?? axes[0];
+  const across = erases.find((read) => read.axis !== rowAxis);
+  if (across !== undefined) {
+    throw refuse('E306', across.origin, `\`${name}\` is read along both of its axes by its own update`,
+      `folds \`${across.axis}\`, another read of the update folds \`${rowAxis}\``,
+      'what is erased along one axis would be part of what is erased along the other; let all reads of the update fold the same axis');
+  }
   const valueAxes = axes.filter((axis) => axis !== rowAxis);
   if (form.decay === undefined) {
     throw refuse(
@@ -29,7 +34,7 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
   checkShape(b, spec, state, form, valueAxes.length);
   const gate = gateOf(b, spec, state, form.decay);
   const writes = writesOf(b, form, rowAxis);
-  const resolve = (read: RawRead) => resolveRead(b, read, form, writes, rowAxis, name);
+  const resolve = (read: RawRead) => resolveRead(b, read, form, writes, name);
   const sum = (terms: readonly Term[]) => (
     terms.length === 0 ? undefined : collapse(b, { state: undefined, decay: undefined, axes: valueAxes, terms })
   );
@@ -41,9 +46,7 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     const [term] = eraseTerms;
     const scale = without(b, term, write.col).factors;
     if (scale.some((f) => b.axesOf(f).length > 0)) {
-      throw refuse('E306', erases[term.read ?? 0].origin, `what \`${name}\` erases is scaled per value channel`,
-        'this read is multiplied by a vector over the value axis',
-        'the system to solve would differ for every value channel; scale it by a number per token instead');
+      throw scaledErase(erases[term.read ?? 0].origin, name);
     }
     const erase = erases[term.read ?? 0];
     const { reader, rest } = resolve(erase);
@@ -58,9 +61,9 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     throw refuse('E306', origin, `\`${name}\` erases ${erasing} times per token`, `more than ${MOST_ERASES} times`,
       'the system that a chunk solves has a block for every two erases: erase less often');
   }
-  const across = gateAxes(gate).find((axis) => axis !== rowAxis);
-  if (across !== undefined && erasing > 0) {
-    throw refuse('E306', origin, `\`${name}\` decays along \`${across}\` and erases along \`${rowAxis}\``, 'its update',
+  const decays = gateAxes(gate).find((axis) => axis !== rowAxis);
+  if (decays !== undefined && erasing > 0) {
+    throw refuse('E306', origin, `\`${name}\` decays along \`${decays}\` and erases along \`${rowAxis}\``, 'its update',
       `let the gate run along \`${rowAxis}\`, the axis that the erase folds away`);
   }
   return { kind: 'matrix', state, walk: 0, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), origin };
@@ -96,20 +99,4 @@ function sameToken(origin: Span, name: string) {
   return refuse('E306', origin, `this read of \`${name}\` sees part of its own token's update`,
     'what it reads is neither the state before nor after one of its writes',
     'read the state before the update, after it, or between two of its writes');
-}
-
-function foldedAxis(erases: readonly RawRead[], reads: readonly RawRead[], name: string): Axis | undefined {
-  const [first, ...others] = [...erases, ...reads];
-  const other = others.find((read) => read.axis !== first.axis);
-  if (other) {
-    // A second state takes what the first one's erases leave to write as it takes any value.
-    const twin = erases.length === 0 ? `; or declare a second state with the update of \`${name}\`, and read that one here`
-      : erases.includes(other) ? ''
-      : `; or name what \`${name}\` writes with \`let\`, erases included, give a second state its decay and these writes, `
-        + 'and read that one here';
-    throw refuse('E306', other.origin, `\`${name}\` is read along both of its axes`,
-      `folds \`${other.axis}\`, another read folds \`${first.axis}\``,
-      `chunks keep one axis of a state together; let all reads fold the same axis${twin}`);
-  }
-  return first?.axis;
 }

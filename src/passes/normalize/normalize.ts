@@ -1,6 +1,7 @@
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import type { ElementStage, NodeId, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { alongAxes } from './both-axes.js';
 import { delayOf } from './delay.js';
 import { argumentsOf, evaluator, usedElementwise, type StateInfo, type UsedElementwise, type Value } from './evaluate.js';
 import { collapse, type Form } from './forms.js';
@@ -62,7 +63,8 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
       case 'matrix': return [matrixStage(own, spec, state, info)];
     }
   });
-  return inOrder({ nodes: b.nodes, stages, roots });
+  const folds = pending.flatMap(({ info }) => (info.kind === 'delay' ? [] : [info.kind === 'matrix' ? info.reads : []]));
+  return inOrder({ ...alongAxes(b, stages, (at, slot) => folds[at][slot].axis), roots });
 }
 
 function plainNode(b: ScanBuilder, value: Value): NodeId {

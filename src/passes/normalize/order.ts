@@ -23,7 +23,7 @@ export function inOrder(program: ScanProgram): ScanProgram {
       return found;
     }
     reads.forEach((read, slot) => places.set(stage, read, [at, slot]));
-    const walk = walks.slice(0, at).filter((earlier) => earlier.stage === stage).length;
+    const walk = walks.slice(0, at).filter((earlier) => isOf(program.stages[earlier.stage], found.state)).length;
     return { ...found, reads: reads.map((read) => found.reads[read]), walk };
   });
   const moved = (node: ScanNode): ScanNode => {
@@ -31,6 +31,10 @@ export function inOrder(program: ScanProgram): ScanProgram {
     return node.kind === 'result' && place !== undefined ? { ...node, stage: place[0], slot: place[1] } : node;
   };
   return { nodes: program.nodes.map(moved), stages, roots: program.roots };
+}
+
+function isOf(stage: Stage, state: number): boolean {
+  return stage.kind === 'matrix' && stage.state === state;
 }
 
 function walksOf({ nodes, stages }: ScanProgram): readonly Walk[] {

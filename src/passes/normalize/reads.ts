@@ -3,7 +3,7 @@ import type { Span } from '../../ir/common/span.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId, Reader } from '../../ir/scan/scan.js';
 import { removeFactors, sameFactors, type Form, type Term } from './forms.js';
-import { refuse } from './refusal.js';
+import { refuse, type Refusal } from './refusal.js';
 
 /** A fold of a form over one axis, before it is known what the gate is: `form` still contains the row's factors. */
 export interface RawRead {
@@ -12,6 +12,27 @@ export interface RawRead {
   readonly origin: Span;
   /** A fold of what was read over another axis of it, for which there is no form. */
   readonly again?: { readonly axis: Axis; readonly origin: Span };
+}
+
+/**
+ * A read without the vectors that scale the state along the axes that stay, and without what is not scaled by them:
+ * q @ (w * S + outer(a, b)) is w * (q @ S), and q @ outer(a, b) beside it. Gates of the update itself are no such vectors.
+ */
+export function withoutStaying(
+  b: ScanBuilder, read: RawRead, update: Form,
+): { readonly inner: RawRead; readonly scale: readonly NodeId[]; readonly apart: readonly Term[] } {
+  const decay = read.form.decay ?? [];
+  const rows = removeFactors(b, decay, update.decay ?? []) ?? decay;
+  const scale = rows.filter((f) => b.axesOf(f).length > 0 && !b.axesOf(f).includes(read.axis));
+  if (scale.length === 0) return { inner: read, scale, apart: [] };
+  const apart: Term[] = [];
+  const terms = read.form.terms.flatMap((term): Term[] => {
+    const factors = removeFactors(b, term.factors, scale);
+    if (factors !== undefined) return [{ ...term, factors }];
+    apart.push(term);
+    return [];
+  });
+  return { inner: { ...read, form: { ...read.form, decay: removeFactors(b, decay, scale), terms } }, scale, apart };
 }
 
 /** The terms of an update that share a column vector. */
@@ -38,22 +59,22 @@ function writeOrder(terms: readonly Term[]): number {
 }
 
 /**
- * What a fold of (row * X) over the row axis reads: X = gate * S[t-1] + some of this token's writes. The row's factors are those of the
+ * What a fold of (row * X) over an axis reads: X = gate * S[t-1] + some of this token's writes. The row's factors are those of the
  * product that are not the gate's. A read of the undecayed state keeps all factors in its row and can see no write.
  */
 export function resolveRead(
-  b: ScanBuilder, read: RawRead, update: Form, writes: readonly Write[], rowAxis: Axis, name: string,
+  b: ScanBuilder, read: RawRead, update: Form, writes: readonly Write[], name: string,
 ): { reader: Reader; rest: readonly Term[] } {
   const decay = read.form.decay ?? [];
   const after = removeFactors(b, decay, update.decay ?? []);
   const before = after === undefined;
   const rowFactors = after ?? decay;
-  const extra = rowFactors.find((f) => b.axesOf(f).some((axis) => axis !== rowAxis));
+  const extra = rowFactors.find((f) => b.axesOf(f).some((axis) => axis !== read.axis));
+  if (extra !== undefined && !b.axesOf(extra).includes(read.axis)) throw scaledErase(read.origin, name);
   if (extra !== undefined) {
-    throw refuse(
-      'E306', read.origin, `\`${name}\` is scaled per value channel before it is read`, 'this read',
-      'scale the result of the read instead: `q @ (w * S)` is `w * (q @ S)`, and `q @ (S - S[t-1])` is `q @ S - q @ S[t-1]`',
-    );
+    throw refuse('E306', read.origin, `\`${name}\` is scaled entry by entry before it is read`, 'this read',
+      'a read sums over one axis of the state: scale the state by vectors, along either axis, '
+        + 'or take `q @ (S - S[t-1])` apart as `q @ S - q @ S[t-1]`');
   }
   let rest: readonly Term[] = read.form.terms;
   const gated = (update.decay ?? []).some((f) => b.literalValue(f) !== 1);
@@ -69,4 +90,10 @@ export function resolveRead(
     return true;
   });
   return { reader: { row: b.product(rowFactors), before, sees }, rest };
+}
+
+export function scaledErase(origin: Span, name: string): Refusal {
+  return refuse('E306', origin, `what \`${name}\` erases is scaled per value channel`,
+    'this read is multiplied by a vector over the value axis',
+    'the system to solve would differ for every value channel; scale it by a number per token instead');
 }

@@ -51,7 +51,9 @@ describe('the scan verifier', () => {
       1, { erase: sourceB.erase && { ...sourceB.erase, before: true } },
     ), /before its decay that sees writes after it/],
     ['a walk that counts wrong', change(second, { walk: 0 }), /is walk 0 after 1 others/],
-    ['a walk that does something else', change(second, { gate: { kind: 'none' } }), /does something else to its state than the first walk/],
+    ['a walk that does something else', change(
+      second, { gate: { kind: 'none' } },
+    ), /does something else to its state than an earlier walk/],
     ['an adjoint of nothing', ((): ScanProgram => {
       const made = adjoint(spec, program);
       return { ...made, stages: made.stages.map((stage) => (stage.kind === 'matrix-adjoint' ? { ...stage, of: { ...stage.of } } : stage)) };

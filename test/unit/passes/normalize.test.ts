@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { printScan } from '../../../src/ir/scan/print.js';
 import type { Stage } from '../../../src/ir/scan/scan.js';
+import { verifyScan } from '../../../src/ir/scan/verify.js';
 import { math } from '../../../src/math/index.js';
 import { normalize } from '../../../src/passes/normalize/normalize.js';
 import { isRefusal, type Refusal } from '../../../src/passes/normalize/refusal.js';
@@ -115,7 +116,8 @@ describe('refusals', () => {
     ['S = S[t-1] + outer(k, u * (v - k @ S[t-1]))  o = q @ S', 'E306', 'k @ S[t-1]'],
     ['S = exp(u) * S[t-1] + outer(k, v - k @ S[t-1])  o = q @ S', 'E306', ''],
     ['S = exp(w) * (exp(u) * S[t-1]) + outer(k, v - k @ S[t-1])  o = q @ S', 'E306', ''],
-    ['S = S[t-1] + outer(k, v)  o = q @ S + sum[K](k * (S @ u))', 'E306', 'S @ u'],
+    ['S = S[t-1] + outer(k, v - k @ S[t-1]) + outer(S[t-1] @ u, v)  o = q @ S', 'E306', 'S[t-1] @ u'],
+    ['S = S[t-1] + outer(k, v - k @ (u * S[t-1]))  o = q @ S', 'E306', 'k @ (u * S[t-1])'],
   ];
   for (const [body, code, place] of refusals) {
     it(`${code}: ${body}`, () => {
@@ -171,10 +173,37 @@ describe('places of refusals', () => {
   ])('%s', (body, place) => expect(refusalOf(body)).toBe(place));
 });
 
-describe('the remedies of refusals hold', () => {
-  it('reads along both axes: a second state with the same update', () => {
-    const text = 'scan s(q, k: [K], v, u: [V]) -> o: [V], p: [K] { '
-      + 'state S, T: [K, V]  S = 0.9 * S[t-1] + outer(k, v)  T = 0.9 * T[t-1] + outer(k, v)  o = q @ S  p = T @ u }';
-    expect(normalize(specOf(text)).stages.map((stage) => (stage.kind === 'matrix' ? stage.rowAxis : ''))).toEqual(['K', 'V']);
+describe('reads along both axes of a state', () => {
+  const walks = (update: string, reads: string) => {
+    const program = normalize(specOf(
+      'scan s(q, k: [K], v, u, w: [V], b: [] in 0..1, g: [K] in -inf..0) -> o: [V], p: [K] { '
+      + `state S: [K, V]  S = ${update}  ${reads} }`,
+    ));
+    expect(verifyScan(program)).toEqual([]);
+    return {
+      walks: program.stages.map((stage) => (stage.kind === 'matrix' ? [stage.rowAxis, stage.walk, stage.reads.length] : [])),
+      text: printScan(program, { inputs: ['q', 'k', 'v', 'u', 'w', 'b', 'g'], params: [], outputs: ['o', 'p'], states: ['S'] }),
+    };
+  };
+
+  it('are a walk for each axis, the first that of the first read', () => {
+    const made = walks('exp(g) * S[t-1] + outer(k, v)', 'o = q @ S[t-1]  p = S @ u');
+    expect(made.walks).toEqual([['K', 0, 1], ['V', 1, 1]]);
+    expect(made.text).toContain('write outer(k, v)');
+    expect(made.text).toContain('write outer(v, k)');
+  });
+
+  it('have what the update reads from the walk that erases', () => {
+    const made = walks('exp(g) * S[t-1] + outer(k, b * (v - k @ S[t-1]))', 'o = q @ S  p = S @ u');
+    // Its own read, and what it erases.
+    expect(made.walks).toEqual([['K', 0, 2], ['V', 1, 1]]);
+    expect(made.text).toContain('stage0.1 = (-b * k) @ S before the decay, before all writes');
+    expect(made.text).toContain('write outer(v * b + stage0.1, k)');
+  });
+
+  it('scaled along the axis that stays: the result is scaled, and what is not scaled stands beside it', () => {
+    const made = walks('S[t-1] + outer(k, v)', 'o = q @ (w * S + outer(k, u))  p = S @ u');
+    expect(made.walks).toEqual([['K', 0, 1], ['V', 1, 1]]);
+    expect(made.text).toMatch(/o = w \* stage0\.0 \+ .*u/);
   });
 });
