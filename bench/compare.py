@@ -19,6 +19,7 @@ import tempfile
 import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import untuned
 import written
 from measure import CASES, DEVICE, Launched, bench, differentiated, errors, find_plan, groups_of, peak, peer_calls, step_calls, step_row
 from rivals import fla_kda, flash_infer, flash_kda, flash_qla
@@ -194,7 +195,7 @@ def kind_of(row):
 
 def warm_all(todo, options, clock):
     kinds = {kind_of(row): row for row in todo if row.table != "written"}
-    flags = ["--most", str(options.most)] + (["--no-errors"] if options.no_errors else [])
+    flags = ["--most", str(options.most)] + (["--no-errors"] if options.no_errors else []) + (["--tune-ms", "1"] if options.tune_ms else [])
     commands = [[sys.executable, os.path.abspath(__file__), "--warm", row.key, *flags] for row in kinds.values()]
     # What autotuners find beside other processes is no good.
     forgetful = dict(TRITON_CACHE_AUTOTUNING="0", FLA_CACHE_RESULTS="0")
@@ -218,6 +219,7 @@ def arguments(given=None):
     parser.add_argument("--no-keep", action="store_true", help="backward makes everything again: plain programs, as without `forward_kept`")
     parser.add_argument("--by-kernel", action="store_true", help="times every kernel of ours, too: to the JSON of --out, and printed")
     parser.add_argument("--no-warm", action="store_true", help="the peers are compiled already: time each at once")
+    parser.add_argument("--tune-ms", type=float, help="how long peers' tuners measure each configuration (Triton's default: 100)")
     parser.add_argument("--warm-seconds", type=float, default=240, help="most that compiling the peers may take (default: 240)")
     parser.add_argument("--jobs", type=int, default=min(12, os.cpu_count() or 1), help="processes that compile peers at once")
     parser.add_argument("--warm", help=argparse.SUPPRESS)
@@ -229,6 +231,8 @@ def main():
     clock = Clock(options.seconds, options.row_seconds)
     by_key = {row.key: row for row in rows()}
     bench_ = Bench(options, clock)
+    if options.tune_ms and not options.no_peers:
+        untuned.briefly(options.tune_ms)
     if options.warm:
         warm(bench_, by_key[options.warm])
         return

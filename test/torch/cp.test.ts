@@ -8,7 +8,7 @@ import { NO_TORCH } from './python.js';
 
 /** Ways in which states pass tokens that the packages of package.test.ts do not have. */
 const EXAMPLES = ['kda', 'rwkv7', 'delta_product', 'lightning'];
-const PROGRAMS = ['two_hops_delta', 'vector_erase', 'static_element', 'max_choice', 'factor_zero'];
+const PROGRAMS = ['two_hops_delta', 'read_both_ways', 'vector_erase', 'static_element', 'max_choice', 'factor_zero'];
 const OTHERS = `
 scan kept(q, k: [K], v: [V]) -> o: [V] with K = 16, V = 16 { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }
 
