@@ -27,7 +27,7 @@ interface Made {
 const SCAN = `scan faded(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] with K = 4, V = 3, rate = 1 {
   state S: [K, V]
   S = exp(rate * g) * S[t-1] + outer(k, v)
-  o = q @ S
+  o = tanh(q @ S)
 }`;
 
 const PAIR = `layer pair(x: [D]) -> y: [D], n: [] with D = 4, scale = 1, kind = "a" {
@@ -36,7 +36,7 @@ const PAIR = `layer pair(x: [D]) -> y: [D], n: [] with D = 4, scale = 1, kind = 
   if kind == "a" {
     y = scale * x
   } else {
-    y = x * n
+    y = x * tanh(n)
   }
 }`;
 

@@ -187,7 +187,7 @@ const BACK: readonly Form[] = [
 const WHOLE: readonly Form[] = [
   (w, goal, depth) => {
     const x = bind(w, goal, write(w, goal, depth));
-    return w.long ? `(${x} - sum[tokens](${x}) / tokens)` : `(${x} - mean[tokens](${x}))`;
+    return w.long ? `(${x} - sum[tokens](${x}) / max(tokens, 1))` : `(${x} - mean[tokens](${x}))`;
   },
   (w, goal, depth) => {
     const x = bind(w, goal, write(w, goal, depth));

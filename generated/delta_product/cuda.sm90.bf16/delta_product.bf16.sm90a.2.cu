@@ -228,26 +228,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       // %33 [%row, V] = contract[%col] %29, %32
       float f33_22[32];
       mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_24[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
-      float f31_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_23[i] = (f17_18[i] - f30_20[i]);
-      u32 a31_24[4][4]; pack<4>(a31_24, f31_23);
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
       // %34 [%col, V] = swap %31
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_24, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_19, (sa + L10_52)); mma_commit();
       // %54 [%row, V] = contract[%col] %52, %34
       // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_24, (sa + L10_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_19, (sa + L11_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
       // %20 [%row, V] = mul %18, %19
       float f18_31[32];
       load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
@@ -266,7 +266,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %43
       // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
       float f42_38[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
@@ -280,10 +280,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
       // %61 [%row, V] = contract[%col] %59, %45
       // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_39, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L13_62)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
       // %70 [%row, V] = mul %69, %51
       mma_wait<2>();
       mma_ready<sizeof(f33_22) / 4>(f33_22);
@@ -291,9 +291,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
       // %76 [%row, V] = mul %69, %66
       mma_wait<0>();
-      mma_ready<sizeof(f53_28) / 4>(f53_28);
+      mma_ready<sizeof(f53_24) / 4>(f53_24);
       float f76_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_45[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_28[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f76_45[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
       // %71 [%row, V] = round %70
       u32 a70_46[4][4]; pack<4>(a70_46, f70_44);
       float f71_47[32];

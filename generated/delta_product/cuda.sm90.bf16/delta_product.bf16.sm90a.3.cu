@@ -210,26 +210,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       // %27 [%row, K'] = contract[%col] %23, %26
       float f27_19[32];
       mma_open(); mma<64, 4, 64, false, true>(f27_19, a14_16, (sa + L2_23)); mma_commit();
+      // %47 [%row, K'] = contract[%col] %46, %26
+      float f47_21[32];
+      mma_open(); mma<64, 4, 64, false, true>(f47_21, a14_16, (sa + L6_46)); mma_commit();
       // %25 [%row, K'] = sub %14, %24
-      float f25_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_20[i] = (f14_14[i] - f24_17[i]);
-      u32 a25_21[4][4]; pack<4>(a25_21, f25_20);
+      float f25_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_22[i] = (f14_14[i] - f24_17[i]);
+      u32 a25_23[4][4]; pack<4>(a25_23, f25_22);
       // %28 [%col, K'] = swap %25
       // %29 [%row, K'] = contract[%col] %23, %28
       // %32 [%row, K'] = add %27, %29
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a25_21, (sa + L2_23)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a25_23, (sa + L2_23)); mma_commit();
       // %31 [%row, K'] = contract[%col] %30, %26
       // %33 [%row, K'] = add %32, %31
       mma_open(); mma<64, 4, 64, false, false>(f27_19, a14_16, (sa + L3_30)); mma_commit();
-      // %47 [%row, K'] = contract[%col] %46, %26
-      float f47_25[32];
-      mma_open(); mma<64, 4, 64, false, true>(f47_25, a14_16, (sa + L6_46)); mma_commit();
       // %48 [%row, K'] = contract[%col] %46, %28
       // %51 [%row, K'] = add %47, %48
-      mma_open(); mma<64, 4, 64, false, false>(f47_25, a25_21, (sa + L6_46)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a25_23, (sa + L6_46)); mma_commit();
       // %50 [%row, K'] = contract[%col] %49, %26
       // %52 [%row, K'] = add %51, %50
-      mma_open(); mma<64, 4, 64, false, false>(f47_25, a14_16, (sa + L7_49)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a14_16, (sa + L7_49)); mma_commit();
       // %35 [%row, K'] = round %22
       u32 a22_28[4][4]; pack<4>(a22_28, f22_15);
       float f35_29[32];
@@ -240,7 +240,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L4_34)); mma_commit();
       // %54 [%row, K'] = contract[%col] %53, %37
       // %58 [%row, K'] = add %52, %54
-      mma_open(); mma<64, 4, 64, false, false>(f47_25, a22_28, (sa + L8_53)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L8_53)); mma_commit();
       // %36 [%row, K'] = sub %22, %35
       float f36_32[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_32[i] = (f22_15[i] - f35_29[i]);
@@ -254,10 +254,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L5_41)); mma_commit();
       // %55 [%row, K'] = contract[%col] %53, %39
       // %59 [%row, K'] = add %58, %55
-      mma_open(); mma<64, 4, 64, false, false>(f47_25, a36_33, (sa + L8_53)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a36_33, (sa + L8_53)); mma_commit();
       // %57 [%row, K'] = contract[%col] %56, %37
       // %60 [%row, K'] = add %59, %57
-      mma_open(); mma<64, 4, 64, false, false>(f47_25, a22_28, (sa + L9_56)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L9_56)); mma_commit();
       // %64 [%row, K'] = mul %63, %45
       mma_wait<2>();
       mma_ready<sizeof(f27_19) / 4>(f27_19);
@@ -265,9 +265,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       UNROLL for (int i = 0; i < 32; ++i) f64_38[i] = (((float*)(sp + L14_63))[frag_col(i)] * f27_19[i]);
       // %70 [%row, K'] = mul %63, %60
       mma_wait<0>();
-      mma_ready<sizeof(f47_25) / 4>(f47_25);
+      mma_ready<sizeof(f47_21) / 4>(f47_21);
       float f70_39[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_39[i] = (((float*)(sp + L14_63))[frag_col(i)] * f47_25[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f70_39[i] = (((float*)(sp + L14_63))[frag_col(i)] * f47_21[i]);
       // %65 [%row, K'] = round %64
       u32 a64_40[4][4]; pack<4>(a64_40, f64_38);
       float f65_41[32];
@@ -1076,26 +1076,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // %33 [%row, V] = contract[%col] %29, %32
       float f33_22[32];
       mma_open(); mma<64, 4, 64, false, true>(f33_22, a17_19, (sa + L6_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      float f53_24[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a17_19, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
-      float f31_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_23[i] = (f17_18[i] - f30_20[i]);
-      u32 a31_24[4][4]; pack<4>(a31_24, f31_23);
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_18[i] - f30_20[i]);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
       // %34 [%col, V] = swap %31
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_24, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_22, a31_26, (sa + L6_29)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a17_19, (sa + L7_36)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_19, (sa + L10_52)); mma_commit();
       // %54 [%row, V] = contract[%col] %52, %34
       // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_24, (sa + L10_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a31_26, (sa + L10_52)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_19, (sa + L11_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a17_19, (sa + L11_55)); mma_commit();
       // %20 [%row, V] = mul %18, %19
       float f18_31[32];
       load_frag<4, 64, true>(f18_31, (sa + L3_18), 0);
@@ -1114,7 +1114,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L8_40)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %43
       // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
       float f42_38[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f28_33[i] - f41_35[i]);
@@ -1128,10 +1128,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       mma_open(); mma<64, 4, 64, false, false>(f33_22, a28_34, (sa + L9_47)); mma_commit();
       // %61 [%row, V] = contract[%col] %59, %45
       // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_39, (sa + L12_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a42_39, (sa + L12_59)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_34, (sa + L13_62)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
       // %70 [%row, V] = mul %69, %51
       mma_wait<2>();
       mma_ready<sizeof(f33_22) / 4>(f33_22);
@@ -1153,9 +1153,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_49, (sa + L2_5)); mma_commit();
       // %76 [%row, V] = mul %69, %66
       mma_wait<2>();
-      mma_ready<sizeof(f53_28) / 4>(f53_28);
+      mma_ready<sizeof(f53_24) / 4>(f53_24);
       float f76_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_28[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
       // %77 [%row, V] = round %76
       u32 a76_52[4][4]; pack<4>(a76_52, f76_51);
       float f77_53[32];
@@ -1175,7 +1175,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // store ws.S.written0, %51
       store_frag<4, 64, true>((oa + O1), f33_22, 0);
       // store ws.S.written1, %66
-      store_frag<4, 64, true>((oa + O2), f53_28, 0);
+      store_frag<4, 64, true>((oa + O2), f53_24, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
       proxy_fence();
       bar_arrive(empty + n % 1 * 8);

@@ -107,8 +107,9 @@ function leastHeld(cx: CudaContext, kernel: TileKernel, way: Way): Frugal | Refu
     const division = divide(cx, walk, way);
     const notes = notesOf(walk.kernel);
     const { held } = walkingTeam(cx, walk.kernel, division, notes, loadingTeam(cx, walk.kernel, division, notes, way), way, room);
+    if (least === undefined && held <= MOST_HELD) return { walk, room };
     // What does not fit either way spills less where more is put off.
-    if (held < fewest || (held === fewest && held > MOST_HELD && least?.room !== room)) [least, fewest] = [{ walk, room }, held];
+    if (held < fewest || (held === fewest && least?.room !== room)) [least, fewest] = [{ walk, room }, held];
   }
   return least ?? refused('no order of a walk');
 }
