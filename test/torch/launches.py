@@ -86,6 +86,25 @@ class Launches(Fresh):
         self.assertEqual(next(line for line in lines if line.split()[0] in ("wait", "launch")), "wait 70")
         self.assertNotIn("50", [on(line) for line in lines], "nothing stays on the stream of the last call")
 
+    def test_a_capture_waits_for_nothing_outside_of_it(self):
+        """Of every program, whether segments are many or one a sequence, where launches are left out that others wait for."""
+        self.addCleanup(lambda: delattr(fake.thread, "stream"))
+        streams = itertools.count(1000)
+        for tokens, batch in itertools.product((100, 300, 700, 3000), (1, 2)):
+            args = draw(batch=batch, tokens=tokens)
+            cotangents = [torch.randn(batch, tokens, 4, 64).bfloat16(), None]
+            o, kept = self.scan.forward_kept(args, final=False)
+            for run in (
+                lambda: self.scan.forward(args), lambda: self.scan.backward(args, cotangents), lambda: self.scan.forward_kept(args, final=False),
+                lambda: self.scan.backward_kept(args, cotangents, kept),
+            ):
+                fake.thread.stream, fake.capture = next(streams), True
+                self.set(STUB_CAPTURE=str(fake.thread.stream))
+                run()
+                fake.capture = False
+                del os.environ["STUB_CAPTURE"]
+            fake.alive.clear()
+
     def test_a_stream_that_calls_again_launches_a_graph(self):
         self.addCleanup(lambda: delattr(fake.thread, "stream"))
         fake.thread.stream = 40

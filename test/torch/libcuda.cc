@@ -4,13 +4,14 @@
 #include "emulator.h"
 #include <deque>
 #include <mutex>
+#include <set>
 #include <sstream>
 typedef int Result;
 typedef std::function<void()> Work;
 struct TableEntry { std::function<Work(void**)> take; };
 std::map<std::string, TableEntry>& registry() { static std::map<std::string, TableEntry> all; return all; }
 
-struct EventState { u64 asked = 0, done = 0; };
+struct EventState { u64 asked = 0, done = 0; bool captured = false; };
 struct Op { enum { RUN, RECORD, WAIT } kind; Work work; EventState* event; u64 number; };
 struct Library { std::string content; };
 struct Kernel { std::string name; int shared = 0; };
@@ -105,11 +106,30 @@ API Result cuStreamDestroy(u64) { return 0; }
 API Result cuEventCreate(EventState** e, unsigned) { *e = new EventState; return 0; }
 // States stay: work that waits may name them.
 API Result cuEventDestroy(EventState*) { return 0; }
+// STUB_CAPTURE: a stream that is captured into a graph, and with it those that wait for it.
+static std::set<u64> forked;
+static bool captured(u64 s) {
+  static u64 before = 0;
+  u64 origin = setting("STUB_CAPTURE", 0);
+  if (origin != before) forked.clear();
+  before = origin;
+  return origin && (s == origin || forked.count(s));
+}
 API Result cuEventRecord(EventState* e, u64 s) {
-  LOCK; streams[s].push_back({Op::RECORD, {}, e, ++e->asked}); note("record ", s); return 0;
+  LOCK;
+  e->captured = captured(s);
+  streams[s].push_back({Op::RECORD, {}, e, ++e->asked});
+  note("record ", s);
+  return 0;
 }
 API Result cuStreamWaitEvent(u64 s, EventState* e, unsigned) {
-  LOCK; streams[s].push_back({Op::WAIT, {}, e, e->asked}); note("wait ", s); return 0;
+  LOCK;
+  // CUDA_ERROR_STREAM_CAPTURE_ISOLATION: a graph cannot wait for what is not in it.
+  if (captured(s) && !e->captured) return 905;
+  if (setting("STUB_CAPTURE", 0) && e->captured) forked.insert(s);
+  streams[s].push_back({Op::WAIT, {}, e, e->asked});
+  note("wait ", s);
+  return 0;
 }
 API Result cuMemsetD8Async(u8* at, u8 value, size_t n, u64 s) {
   LOCK;

@@ -97,7 +97,9 @@ class Bound:
             self.ops.append((driver().cuStreamWaitEvent, (streams[queue], events[key].event, 0), ("an event", None)))
         beside = [i for i in launches.kept if launches.queue(i) == 1]
         # The second queue begins after what came before the program, and ends before what comes after: where no launch sees to it, an event does.
-        if beside and START in launches.begins(beside[0]):
+        # A launch that is left out still says that the queue has come so far, to those that wait for it.
+        second = [i for i in range(len(launches.all)) if launches.queue(i) == 1 and (i in launches.kernels or i in awaited)]
+        if beside and START in launches.begins(second[0]):
             record("fork", 0)
             wait("fork", 1)
         for i in range(len(launches.all)):
