@@ -23,7 +23,7 @@ export interface CompareOptions extends LowerOptions {
 }
 
 /** Plan names of the tensors that a file names differently (runtime/names.ts). */
-function bufferName(module: TileModule, role: BufferRole, name: string): string | undefined {
+export function bufferName(module: TileModule, role: BufferRole, name: string): string | undefined {
   const d = name.startsWith('d_') ? 'd_' : '';
   const plain = name.slice(d.length);
   const candidates = [name, `${d}final.${plain}`, `${d}initial.${plain}`];
