@@ -2,6 +2,7 @@ import type { Axis } from '../../ir/common/axes.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import type { MatrixStage, ScanNode, Stage } from '../../ir/scan/scan.js';
 import { pairs } from '../../support/pairs.js';
+import { placed, type Places } from './places.js';
 
 /** A walk over a state, and which of its results it makes. */
 interface Walk {
@@ -20,15 +21,11 @@ export function alongAxes(
     stage.kind === 'matrix' ? walksAlong(b, stage, index, (slot) => folds(index, slot)) : [{ stage, slots: [0, 1] }]
   ));
   if (walks.every((list) => list.length === 1)) return { nodes: b.nodes, stages };
-  const places = pairs<readonly [stage: number, slot: number]>();
+  const places: Places = pairs();
   const numbered = walks.map((list, of) => list.map((walk) => ({ ...walk, of })));
   const ordered = [...numbered.flatMap(([first]) => [first]), ...numbered.flatMap(([, ...more]) => more)];
   ordered.forEach(({ slots, of }, at) => slots.forEach((from, slot) => places.set(of, from, [at, slot])));
-  const moved = (node: ScanNode): ScanNode => {
-    const place = node.kind === 'result' ? places.get(node.stage, node.slot) : undefined;
-    return node.kind === 'result' && place !== undefined ? { ...node, stage: place[0], slot: place[1] } : node;
-  };
-  return { nodes: b.nodes.map(moved), stages: ordered.map(({ stage }) => stage) };
+  return { nodes: placed(b.nodes, places), stages: ordered.map(({ stage }) => stage) };
 }
 
 /**

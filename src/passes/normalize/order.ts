@@ -2,6 +2,7 @@ import {
   nodeArguments, stageOperands, type MatrixStage, type NodeId, type ScanNode, type ScanProgram, type Stage,
 } from '../../ir/scan/scan.js';
 import { pairs, type Pairs } from '../../support/pairs.js';
+import { placed, type Places } from './places.js';
 
 /** A walk over a state: the stage as it was found, and those of its reads that this walk makes. */
 interface Walk {
@@ -15,7 +16,7 @@ interface Walk {
  */
 export function inOrder(program: ScanProgram): ScanProgram {
   const walks = walksOf(program);
-  const places = pairs<readonly [stage: number, slot: number]>();
+  const places: Places = pairs();
   const stages = walks.map(({ stage, reads }, at): Stage => {
     const found = program.stages[stage];
     if (found.kind !== 'matrix') {
@@ -26,11 +27,7 @@ export function inOrder(program: ScanProgram): ScanProgram {
     const walk = walks.slice(0, at).filter((earlier) => isOf(program.stages[earlier.stage], found.state)).length;
     return { ...found, reads: reads.map((read) => found.reads[read]), walk };
   });
-  const moved = (node: ScanNode): ScanNode => {
-    const place = node.kind === 'result' ? places.get(node.stage, node.slot) : undefined;
-    return node.kind === 'result' && place !== undefined ? { ...node, stage: place[0], slot: place[1] } : node;
-  };
-  return { nodes: program.nodes.map(moved), stages, roots: program.roots };
+  return { nodes: placed(program.nodes, places), stages, roots: program.roots };
 }
 
 function isOf(stage: Stage, state: number): boolean {

@@ -97,7 +97,10 @@ function divided(cx: CudaContext, walk: Walk, way: Way, room?: number): LoweredK
   });
 }
 
-/** The walk with its sums in turn, all or those whose products need not wait for what they are added to: whichever holds least. */
+/**
+ * The walk with all its sums in turn, if that fits; else with all or with those whose products need not wait for what they are added to,
+ * with more or less put off: whichever holds least.
+ */
 function leastHeld(cx: CudaContext, kernel: TileKernel, way: Way): Frugal | Refused {
   let least: Frugal | undefined;
   let fewest = Infinity;
