@@ -61,6 +61,8 @@ export function evaluator(spec: Spec): Evaluator {
 
   const makeEvaluate = (own: number | undefined, erases: RawRead[]) => {
     const memo = new Map<number, Value>();
+    const contained = new Map<number, ReadonlySet<number>>();
+    const apart = new Map<number, readonly Form[]>();
     const evaluate = (id: number): Value => {
       const mine = own !== undefined && reach[id].has(own);
       const cache = mine ? memo : shared;
@@ -196,7 +198,64 @@ export function evaluator(spec: Spec): Evaluator {
 
     const reduceValue = (node: SpecNode & { kind: 'reduce' }): Value => {
       const b = builder.at(node.origin);
-      const arg = evaluate(node.arg);
+      if (node.op === 'sum' && direct(node.arg).size > 1) {
+        const [first, ...more] = summands(node.arg).map((f) => fold({ kind: 'form', form: f }, node));
+        return more.reduce((x, y) => (
+          x.kind === 'plain' && y.kind === 'plain' ? plain(b.map('add', x.node, y.node))
+            : form(bounded(addForms(b, toForm(x), toForm(y)), node))
+        ), first);
+      }
+      return fold(evaluate(node.arg), node);
+    };
+
+    /** States that a value contains as they are, rather than what was read of them. */
+    const direct = (id: number): ReadonlySet<number> => {
+      const known = contained.get(id);
+      if (known) return known;
+      const node = spec.nodes[id];
+      const state = node.kind === 'prev' ? node.state
+        : spec.states.findIndex((s, i) => s.next === id && i !== own && infos.has(i) && reach[id].has(i));
+      const found = state >= 0 ? [state].filter((s) => s === own || infos.get(s)?.kind === 'matrix')
+        : node.kind === 'map' ? node.args.flatMap((arg) => [...direct(arg)]) : [];
+      const set = new Set(found);
+      contained.set(id, set);
+      return set;
+    };
+
+    /** A sum over several states, taken apart: one form for each. There is no form for it as a whole, but its folds are folds of these. */
+    const summands = (id: number): readonly Form[] => {
+      const node = spec.nodes[id];
+      if (direct(id).size < 2 || node.kind !== 'map' || !isLinear(node.fn)) return [toForm(evaluate(id))];
+      const known = apart.get(id);
+      if (known) return known;
+      const b = builder.at(node.origin);
+      const { fn, args: [x, y] } = node;
+      const parts = (): readonly Form[] => {
+        switch (fn) {
+          case 'add': return [...summands(x), ...summands(y)];
+          case 'sub': return [...summands(x), ...summands(y).map((f) => scaleForm(f, [b.literal(-1)], []))];
+          case 'neg': return summands(x).map((f) => scaleForm(f, [b.literal(-1)], []));
+          case 'mul':
+            if (direct(x).size > 0 && direct(y).size > 0) break;
+            return direct(x).size > 0 ? summands(x).map((f) => multiply(f, toForm(evaluate(y)), node))
+              : summands(y).map((f) => multiply(toForm(evaluate(x)), f, node));
+          case 'div': {
+            if (direct(y).size > 0) break;
+            const inverse = b.map('div', b.literal(1), toNode(b, evaluate(y)));
+            return summands(x).map((f) => scaleForm(f, [inverse], node.axes));
+          }
+        }
+        return [toForm(evaluate(id))];
+      };
+      const all = parts().map((f) => ({ ...f, axes: node.axes }));
+      const states = [...new Set(all.map((f) => f.state))];
+      const sums = states.map((state) => bounded(all.filter((f) => f.state === state).reduce((sum, f) => addForms(b, sum, f)), node));
+      apart.set(id, sums);
+      return sums;
+    };
+
+    const fold = (arg: Value, node: SpecNode & { kind: 'reduce' }): Value => {
+      const b = builder.at(node.origin);
       if (arg.kind === 'plain') return plain(b.reduce(node.op, node.axis, arg.node));
       const f = arg.form;
       if (f.state === undefined) {

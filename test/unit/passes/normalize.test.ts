@@ -141,6 +141,26 @@ describe('refusals', () => {
       + 'state S, R: [K, V]  S = S[t-1] + outer(k, v)  R = R[t-1] + S  o = q @ R }');
     expect(refusal.code).toBe('E304');
   });
+
+  it('a read of a sum of states is the reads of each', () => {
+    const reads = (o: string, r: string): unknown => {
+      const { stages } = normalize(specOf(`scan s(q, k, u: [K], v, w: [V], g: [] in -inf..0) -> o: [V], r: [K] { state S, R: [K, V]  `
+        + `S = exp(g) * S[t-1] + outer(k, v)  R = R[t-1] + outer(u, w)  o = ${o}  r = ${r} }`));
+      return stages.map((stage) => (
+        stage.kind === 'matrix' ? [stage.state, stage.rowAxis, stage.reads.map(({ before, sees }) => [before, sees])] : stage.kind
+      ));
+    };
+    expect(reads('q @ (w * S + u * R)', '(S[t-1] - R) @ v')).toEqual(reads('w * (q @ S) + (q * u) @ R', 'S[t-1] @ v - R @ v'));
+    expect(reads('q @ (-(S - R) / 2)', '(S + (R - S[t-1])) @ v')).toEqual(reads('q @ R / 2 - q @ S / 2', '(S - S[t-1]) @ v + R @ v'));
+  });
+
+  it('what a state erases may be read of a sum of it and another', () => {
+    const text = 'scan s(q, k: [K], v: [V]) -> o: [V] { state S, R: [K, V]  '
+      + 'S = S[t-1] + outer(k, v)  R = R[t-1] + outer(k, v - k @ (R[t-1] - S / 2))  o = q @ R }';
+    const { stages } = normalize(specOf(text));
+    const erases = stages.map((stage) => (stage.kind === 'matrix' ? stage.sources.map(({ erase }) => erase !== undefined) : []));
+    expect(erases).toEqual([[false], [true]]);
+  });
 });
 
 function refusalOf(text: string): Refusal {
