@@ -413,799 +413,911 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M28), t);
 }
 
-// What every segment adds to the cotangent of S by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score_rest0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_score_rest0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Gradients of what the scan of S reads.
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written_rest0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_written_rest1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_16 = 24576, L4_24 = 32768, L5_29 = 40960, L6_30 = 49152, L7_37 = 57344, L8_45 = 65536, L9_50 = 73728, L10_58 = 81920, L11_64 = 90112, L12_68 = 98304, L13_73 = 106496, L14_77 = 114688, L15_87 = 122880, L18_13 = 131072, L19_85 = 131328, L20_91 = 131584, L21_100 = 131840, L22_107 = 132096, L16_9 = 0, L17_10 = 256;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_20 = 24576, M4_25 = 32768, M5_26 = 40960, M6_36 = 49152, M7_42 = 57344, M8_50 = 65536, M9_1 = 73728, M10_2 = 81920, M11_74 = 90112, M12_227 = 98304, M13_234 = 106496, M22_18 = 114688, M23_19 = 114688, M24_34 = 114688, M25_35 = 114688, M26 = 0, M28_17 = 0, M30_61 = 0, M31_71 = 8192, M32_83 = 0, M33_84 = 8192, M34_93 = 0, M35_94 = 8192, M38 = 0, M39_33 = 8192, M41_107 = 0, M42_115 = 8192, M43_123 = 0, M44_124 = 8192, M45_128 = 0, M46_129 = 8192, M49 = 0, M50 = 8192, M51 = 0, M59 = 8192, M60 = 9216, M61 = 10240, M62 = 11264, M63 = 12288, M64 = 13312, M27 = 114688, M29 = 16384, M36 = 16896, M37 = 17408, M40 = 17920, M47 = 18432, M48 = 18944, M53 = 14336, M54 = 14848, M55 = 15360, M56 = 15872, M57 = 19456, M58 = 19968, M65 = 0, M66 = 512, M14_11 = 114688, M15_12 = 122880, M16_59 = 123136, M17_60 = 123392, M18_69 = 123648, M19_70 = 123904, M20_41 = 124160, M21_78 = 124416, M52_212 = 20480, M67_221 = 1024, M68_195 = 1280, M69_207 = 0, M70_222 = 256;
   const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 133376, empty = full + 8, landed = empty + 8;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r9_0[1];
-    float r89_2[1];
-    float r98_4[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %9 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %89 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r89_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %98 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r98_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 133120; (void)to;
-      // %2 [%row, V] = load d_o row
-      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, K] = load k1 row
-      tile_load<64, 1, 128>((to + L1_3), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %15 [%row, %col] = load ws.S.score0_0
-      tile_load<64, 1, 128>((to + L2_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %16 [%row, %col] = load ws.S.score_rest0_0
-      tile_load<64, 1, 128>((to + L3_16), p_ws_S_score_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %24 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L4_24), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
-      // %29 [%row, %col] = load ws.S.score0_1
-      tile_load<64, 1, 128>((to + L5_29), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %30 [%row, %col] = load ws.S.score_rest0_1
-      tile_load<64, 1, 128>((to + L6_30), p_ws_S_score_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %37 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L7_37), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %45 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L8_45), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %50 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L9_50), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %58 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L10_58), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %64 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L11_64), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %68 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L12_68), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %73 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L13_73), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %77 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L14_77), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %87 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L15_87), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v9_1 = r9_0[0];
-      const float v89_3 = r89_2[0];
-      const float v98_5 = r98_4[0];
-      if (n + 1 < walk_chunks) ask(n + 1);
-      cp_wait<0>();
-      team_sync(1);
-      // %10 [%row] = cumsum %9
-      if (const int i = t; i < 64) ((float*)(basep + L16_9))[i] = v9_1;
-      bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L16_9)), false, false);
-      // %11 [] = pick last %10
-      bar_sync(1, 128);
-      const float s11_6 = ((float*)(basep + L17_10))[63];
-      // %12 [%row] = sub %11, %10
-      float v12_7 = 0.f;
-      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L17_10))[i]);
-      // %13 [%row] = exp %12
-      float v13_8 = 0.f;
-      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
-      if (const int i = t; i < 64) ((float*)(sp + L18_13))[i] = v13_8;
-      // %17 [%col, %row] = swap %15
-      // %20 [%col, %row] = swap %16
-      // %31 [%col, %row] = swap %29
-      // %33 [%col, %row] = swap %30
-      // %40 [%col, %row] = swap %37
-      // %46 [%col, %row] = swap %45
-      // %53 [%col, %row] = swap %50
-      // %59 [%col, %row] = swap %58
-      // %65 [%col, %row] = swap %64
-      // %69 [%col, %row] = swap %68
-      // %74 [%col, %row] = swap %73
-      // %78 [%col, %row] = swap %77
-      // %83 [%row] = exp %10
-      float v83_9 = 0.f;
-      if (const int i = t; i < 64) v83_9 = m_exp(((float*)(basep + L17_10))[i]);
-      // %84 [] = 0.125
-      // %85 [%row] = mul %83, %84
-      float v85_10 = 0.f;
-      if (const int i = t; i < 64) v85_10 = (v83_9 * 0.125f);
-      if (const int i = t; i < 64) ((float*)(sp + L19_85))[i] = v85_10;
-      // %90 [%row] = neg %89
-      float v90_11 = 0.f;
-      if (const int i = t; i < 64) v90_11 = (-v89_3);
-      // %91 [%row] = mul %83, %90
-      float v91_12 = 0.f;
-      if (const int i = t; i < 64) v91_12 = (v83_9 * v90_11);
-      if (const int i = t; i < 64) ((float*)(sp + L20_91))[i] = v91_12;
-      // %99 [%row] = neg %98
-      float v99_13 = 0.f;
-      if (const int i = t; i < 64) v99_13 = (-v98_5);
-      // %100 [%row] = mul %83, %99
-      float v100_14 = 0.f;
-      if (const int i = t; i < 64) v100_14 = (v83_9 * v99_13);
-      if (const int i = t; i < 64) ((float*)(sp + L21_100))[i] = v100_14;
-      // %107 [] = exp %11
-      const float s107_15 = m_exp(s11_6);
-      if (t == 0) ((float*)(sp + L22_107))[0] = s107_15;
-      bar_arrive(full + n % 1 * 8);
-      if (n + 1 >= 1) taken_back(n + 1 - 1);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [K, V] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 0; (void)oa;
-      bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      // %18 [%col, V] = swap %2
-      // %19 [%row, V] = contract[%col] %17, %18
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
-      float f19_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
-      // %21 [%row, V] = contract[%col] %20, %18
-      // %22 [%row, V] = add %19, %21
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
-      // %32 [%row, V] = contract[%col] %31, %18
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
-      float f32_6[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
-      // %34 [%row, V] = contract[%col] %33, %18
-      // %35 [%row, V] = add %32, %34
-      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
-      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
-      // %4 [K, V] = round %1
-      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
-      float f4_9[32];
-      unpack<4>(f4_9, a1_8);
-      // %6 [%row, V] = contract[K] %3, %4
-      float f6_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
-      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
-      // %7 [%row, V] = contract[K] %3, %5
-      // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
-      // %108 [K, V] = mul %107, %1
-      const float s107_15 = ((float*)(sp + L22_107))[0];
-      float f108_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
-      // %14 [%row, V] = mul %13, %8
-      mma_wait<0>();
-      mma_ready<sizeof(f19_3) / 4>(f19_3);
-      mma_ready<sizeof(f32_6) / 4>(f32_6);
-      mma_ready<sizeof(f6_11) / 4>(f6_11);
-      float f14_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
-      // %23 [%row, V] = add %14, %22
-      float f23_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
-      // %25 [%row, V] = contract[K] %24, %4
-      float f25_20[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
-      // %26 [%row, V] = contract[K] %24, %5
-      // %27 [%row, V] = add %25, %26
-      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
-      // %28 [%row, V] = mul %13, %27
-      mma_wait<0>();
-      mma_ready<sizeof(f25_20) / 4>(f25_20);
-      float f28_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
-      // %36 [%row, V] = add %28, %35
-      float f36_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
-      // %38 [%row, V] = round %23
-      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
-      float f38_25[32];
-      unpack<4>(f38_25, a23_24);
-      // %41 [%col, V] = swap %38
-      // %42 [%row, V] = contract[%col] %40, %41
-      float f42_27[32];
-      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
-      // %39 [%row, V] = sub %23, %38
-      float f39_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
-      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
-      // %43 [%col, V] = swap %39
-      // %44 [%row, V] = contract[%col] %40, %43
-      // %48 [%row, V] = add %42, %44
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
-      // %47 [%row, V] = contract[%col] %46, %41
-      // %49 [%row, V] = add %48, %47
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
-      // %66 [%row, V] = contract[%col] %65, %41
-      float f66_33[32];
-      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
-      // %67 [%row, V] = contract[%col] %65, %43
-      // %71 [%row, V] = add %66, %67
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
-      // %70 [%row, V] = contract[%col] %69, %41
-      // %72 [%row, V] = add %71, %70
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
-      // %51 [%row, V] = round %36
-      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
-      float f51_37[32];
-      unpack<4>(f51_37, a36_36);
-      // %54 [%col, V] = swap %51
-      // %55 [%row, V] = contract[%col] %53, %54
-      // %61 [%row, V] = add %49, %55
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
-      // %75 [%row, V] = contract[%col] %74, %54
-      // %80 [%row, V] = add %72, %75
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
-      // %52 [%row, V] = sub %36, %51
-      float f52_40[32];
-      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
-      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
-      // %56 [%col, V] = swap %52
-      // %57 [%row, V] = contract[%col] %53, %56
-      // %62 [%row, V] = add %61, %57
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %54
-      // %63 [%row, V] = add %62, %60
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
-      // %76 [%row, V] = contract[%col] %74, %56
-      // %81 [%row, V] = add %80, %76
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
-      // %79 [%row, V] = contract[%col] %78, %54
-      // %82 [%row, V] = add %81, %79
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
-      // %92 [%row, V] = mul %91, %63
-      mma_wait<2>();
-      mma_ready<sizeof(f42_27) / 4>(f42_27);
-      float f92_46[32];
-      UNROLL for (int i = 0; i < 32; ++i) f92_46[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
-      // %101 [%row, V] = mul %100, %82
-      mma_wait<0>();
-      mma_ready<sizeof(f66_33) / 4>(f66_33);
-      float f101_47[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_47[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
-      // %86 [%row, V] = mul %85, %2
-      float f2_48[32];
-      load_frag<4, 64, true>(f2_48, (sa + L0_2), 0);
-      float f86_49[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_49[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_48[i]);
-      u32 a86_50[4][4]; pack<4>(a86_50, f86_49);
-      // %88 [K, V] = contract[%row] %87, %86
-      // %109 [K, V] = add %108, %88
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_50, (sa + L15_87)); mma_commit();
-      // %93 [%row, V] = round %92
-      u32 a92_52[4][4]; pack<4>(a92_52, f92_46);
-      float f93_53[32];
-      unpack<4>(f93_53, a92_52);
-      // %95 [K, V] = contract[%row] %3, %93
-      // %97 [K, V] = add %109, %95
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_52, (sa + L1_3)); mma_commit();
-      // %94 [%row, V] = sub %92, %93
-      float f94_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f94_55[i] = (f92_46[i] - f93_53[i]);
-      u32 a94_56[4][4]; pack<4>(a94_56, f94_55);
-      // %96 [K, V] = contract[%row] %3, %94
-      // %110 [K, V] = add %97, %96
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_56, (sa + L1_3)); mma_commit();
-      // %102 [%row, V] = round %101
-      u32 a101_58[4][4]; pack<4>(a101_58, f101_47);
-      float f102_59[32];
-      unpack<4>(f102_59, a101_58);
-      // %104 [K, V] = contract[%row] %24, %102
-      // %106 [K, V] = add %110, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
-      // %103 [%row, V] = sub %101, %102
-      float f103_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_47[i] - f102_59[i]);
-      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
-      // %105 [K, V] = contract[%row] %24, %103
-      // %111 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f108_16) / 4>(f108_16);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
-      bar_arrive(empty + n % 1 * 8);
-    }
-    // store ws.S.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// The cotangent of S at every segment's end.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int walk_segments = sequences[6 * sequence + 5];
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    bar_sync(1, 128);
-    auto issue = [&](int n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-      const u32 to = stage0 + n % 3 * 16384; (void)to;
-      // %2 [K, K'] = load ws.S.map
-      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      // %3 [K, K'] = load ws.S.map_rest
-      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_segments > 0) issue(0);
-    #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load d_final.S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_segments; ++n) {
-      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // store ws.S.entry_cotangent, %1
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-      // %4 [K, V] = round %1
-      float f4_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [K', V] = contract[K] %2, %4
-      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-      float f6_4[32];
-      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
-      // %12 [K, V] = load ws.S.local_cotangent
-      // %7 [K', V] = contract[K] %2, %5
-      // %9 [K', V] = add %6, %7
-      mma_wait<0>();
-      mma_ready<sizeof(f6_4) / 4>(f6_4);
-      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
-      float f9_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
-      // %8 [K', V] = contract[K] %3, %4
-      // %10 [K', V] = add %9, %8
-      mma_wait<0>();
-      mma_ready<sizeof(f9_7) / 4>(f9_7);
-      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
-      float f10_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
-      // %11 [K, V] = swap[K, K'] %10
-      // %13 [K, V] = add %11, %12
-      mma_wait<0>();
-      mma_ready<sizeof(f10_9) / 4>(f10_9);
-      float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-      float f13_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-  }
-}
-
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score_rest0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_score_rest0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_16 = 24576, L4_24 = 32768, L5_29 = 40960, L6_30 = 49152, L7_37 = 57344, L8_45 = 65536, L9_50 = 73728, L10_58 = 81920, L11_64 = 90112, L12_68 = 98304, L13_73 = 106496, L14_77 = 114688, L15_87 = 122880, L18_13 = 131072, L19_85 = 131328, L20_91 = 131584, L21_100 = 131840, L22_107 = 132096, L16_9 = 0, L17_10 = 256;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 157952, empty = full + 8, landed = empty + 8;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r9_0[1];
-    float r89_2[1];
-    float r98_4[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %9 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %89 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r89_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %98 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r98_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 133120; (void)to;
-      // %2 [%row, V] = load d_o row
-      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, K] = load k1 row
-      tile_load<64, 1, 128>((to + L1_3), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %15 [%row, %col] = load ws.S.score0_0
-      tile_load<64, 1, 128>((to + L2_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %16 [%row, %col] = load ws.S.score_rest0_0
-      tile_load<64, 1, 128>((to + L3_16), p_ws_S_score_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %24 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L4_24), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
-      // %29 [%row, %col] = load ws.S.score0_1
-      tile_load<64, 1, 128>((to + L5_29), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %30 [%row, %col] = load ws.S.score_rest0_1
-      tile_load<64, 1, 128>((to + L6_30), p_ws_S_score_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %37 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L7_37), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %45 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L8_45), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %50 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L9_50), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %58 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L10_58), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %64 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L11_64), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %68 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L12_68), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %73 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L13_73), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %77 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L14_77), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %87 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L15_87), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    auto drain = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
-      tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v9_1 = r9_0[0];
-      const float v89_3 = r89_2[0];
-      const float v98_5 = r98_4[0];
-      if (n + 1 < walk_chunks) ask(n + 1);
-      cp_wait<0>();
-      team_sync(1);
-      // %10 [%row] = cumsum %9
-      if (const int i = t; i < 64) ((float*)(basep + L16_9))[i] = v9_1;
-      bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L16_9)), false, false);
-      // %11 [] = pick last %10
-      bar_sync(1, 128);
-      const float s11_6 = ((float*)(basep + L17_10))[63];
-      // %12 [%row] = sub %11, %10
-      float v12_7 = 0.f;
-      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L17_10))[i]);
-      // %13 [%row] = exp %12
-      float v13_8 = 0.f;
-      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
-      if (const int i = t; i < 64) ((float*)(sp + L18_13))[i] = v13_8;
-      // %17 [%col, %row] = swap %15
-      // %20 [%col, %row] = swap %16
-      // %31 [%col, %row] = swap %29
-      // %33 [%col, %row] = swap %30
-      // %40 [%col, %row] = swap %37
-      // %46 [%col, %row] = swap %45
-      // %53 [%col, %row] = swap %50
-      // %59 [%col, %row] = swap %58
-      // %65 [%col, %row] = swap %64
-      // %69 [%col, %row] = swap %68
-      // %74 [%col, %row] = swap %73
-      // %78 [%col, %row] = swap %77
-      // %83 [%row] = exp %10
-      float v83_9 = 0.f;
-      if (const int i = t; i < 64) v83_9 = m_exp(((float*)(basep + L17_10))[i]);
-      // %84 [] = 0.125
-      // %85 [%row] = mul %83, %84
-      float v85_10 = 0.f;
-      if (const int i = t; i < 64) v85_10 = (v83_9 * 0.125f);
-      if (const int i = t; i < 64) ((float*)(sp + L19_85))[i] = v85_10;
-      // %90 [%row] = neg %89
-      float v90_11 = 0.f;
-      if (const int i = t; i < 64) v90_11 = (-v89_3);
-      // %91 [%row] = mul %83, %90
-      float v91_12 = 0.f;
-      if (const int i = t; i < 64) v91_12 = (v83_9 * v90_11);
-      if (const int i = t; i < 64) ((float*)(sp + L20_91))[i] = v91_12;
-      // %99 [%row] = neg %98
-      float v99_13 = 0.f;
-      if (const int i = t; i < 64) v99_13 = (-v98_5);
-      // %100 [%row] = mul %83, %99
-      float v100_14 = 0.f;
-      if (const int i = t; i < 64) v100_14 = (v83_9 * v99_13);
-      if (const int i = t; i < 64) ((float*)(sp + L21_100))[i] = v100_14;
-      // %107 [] = exp %11
-      const float s107_15 = m_exp(s11_6);
-      if (t == 0) ((float*)(sp + L22_107))[0] = s107_15;
-      bar_arrive(full + n % 1 * 8);
-      if (n + 1 >= 1) taken_back(n + 1 - 1);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 1) drain(n + 1 - 1);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
-      bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      // store ws.S.cotangents, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %18 [%col, V] = swap %2
-      // %19 [%row, V] = contract[%col] %17, %18
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
-      float f19_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
-      // %21 [%row, V] = contract[%col] %20, %18
-      // %22 [%row, V] = add %19, %21
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
-      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
-      // %32 [%row, V] = contract[%col] %31, %18
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
-      float f32_6[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
-      // %34 [%row, V] = contract[%col] %33, %18
-      // %35 [%row, V] = add %32, %34
-      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
-      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
-      // %4 [K, V] = round %1
-      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
-      float f4_9[32];
-      unpack<4>(f4_9, a1_8);
-      // %6 [%row, V] = contract[K] %3, %4
-      float f6_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
-      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
-      // %7 [%row, V] = contract[K] %3, %5
-      // %8 [%row, V] = add %6, %7
-      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
-      // %108 [K, V] = mul %107, %1
-      const float s107_15 = ((float*)(sp + L22_107))[0];
-      float f108_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
-      // %14 [%row, V] = mul %13, %8
-      mma_wait<0>();
-      mma_ready<sizeof(f19_3) / 4>(f19_3);
-      mma_ready<sizeof(f32_6) / 4>(f32_6);
-      mma_ready<sizeof(f6_11) / 4>(f6_11);
-      float f14_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
-      // %23 [%row, V] = add %14, %22
-      float f23_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
-      // %25 [%row, V] = contract[K] %24, %4
-      float f25_20[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
-      // %26 [%row, V] = contract[K] %24, %5
-      // %27 [%row, V] = add %25, %26
-      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
-      // %28 [%row, V] = mul %13, %27
-      mma_wait<0>();
-      mma_ready<sizeof(f25_20) / 4>(f25_20);
-      float f28_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
-      // %36 [%row, V] = add %28, %35
-      float f36_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
-      // %38 [%row, V] = round %23
-      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
-      float f38_25[32];
-      unpack<4>(f38_25, a23_24);
-      // %41 [%col, V] = swap %38
-      // %42 [%row, V] = contract[%col] %40, %41
-      float f42_27[32];
-      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
-      // %39 [%row, V] = sub %23, %38
-      float f39_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
-      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
-      // %43 [%col, V] = swap %39
-      // %44 [%row, V] = contract[%col] %40, %43
-      // %48 [%row, V] = add %42, %44
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
-      // %47 [%row, V] = contract[%col] %46, %41
-      // %49 [%row, V] = add %48, %47
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
-      // %66 [%row, V] = contract[%col] %65, %41
-      float f66_33[32];
-      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
-      // %67 [%row, V] = contract[%col] %65, %43
-      // %71 [%row, V] = add %66, %67
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
-      // %70 [%row, V] = contract[%col] %69, %41
-      // %72 [%row, V] = add %71, %70
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
-      // %51 [%row, V] = round %36
-      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
-      float f51_37[32];
-      unpack<4>(f51_37, a36_36);
-      // %54 [%col, V] = swap %51
-      // %55 [%row, V] = contract[%col] %53, %54
-      // %61 [%row, V] = add %49, %55
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
-      // %75 [%row, V] = contract[%col] %74, %54
-      // %80 [%row, V] = add %72, %75
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
-      // %52 [%row, V] = sub %36, %51
-      float f52_40[32];
-      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
-      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
-      // %56 [%col, V] = swap %52
-      // %57 [%row, V] = contract[%col] %53, %56
-      // %62 [%row, V] = add %61, %57
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %54
-      // %63 [%row, V] = add %62, %60
-      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
-      // %76 [%row, V] = contract[%col] %74, %56
-      // %81 [%row, V] = add %80, %76
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
-      // %79 [%row, V] = contract[%col] %78, %54
-      // %82 [%row, V] = add %81, %79
-      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
-      // %86 [%row, V] = mul %85, %2
-      float f2_46[32];
-      load_frag<4, 64, true>(f2_46, (sa + L0_2), 0);
-      float f86_47[32];
-      UNROLL for (int i = 0; i < 32; ++i) f86_47[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_46[i]);
-      u32 a86_48[4][4]; pack<4>(a86_48, f86_47);
-      // %88 [K, V] = contract[%row] %87, %86
-      // %109 [K, V] = add %108, %88
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_48, (sa + L15_87)); mma_commit();
-      // %92 [%row, V] = mul %91, %63
-      mma_wait<3>();
-      mma_ready<sizeof(f42_27) / 4>(f42_27);
-      float f92_50[32];
-      UNROLL for (int i = 0; i < 32; ++i) f92_50[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
-      // %93 [%row, V] = round %92
-      u32 a92_51[4][4]; pack<4>(a92_51, f92_50);
-      float f93_52[32];
-      unpack<4>(f93_52, a92_51);
-      // %95 [K, V] = contract[%row] %3, %93
-      // %97 [K, V] = add %109, %95
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_51, (sa + L1_3)); mma_commit();
-      // %94 [%row, V] = sub %92, %93
-      float f94_54[32];
-      UNROLL for (int i = 0; i < 32; ++i) f94_54[i] = (f92_50[i] - f93_52[i]);
-      u32 a94_55[4][4]; pack<4>(a94_55, f94_54);
-      // %96 [K, V] = contract[%row] %3, %94
-      // %110 [K, V] = add %97, %96
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_55, (sa + L1_3)); mma_commit();
-      // %101 [%row, V] = mul %100, %82
-      mma_wait<3>();
-      mma_ready<sizeof(f66_33) / 4>(f66_33);
-      float f101_57[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_57[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
-      // %102 [%row, V] = round %101
-      u32 a101_58[4][4]; pack<4>(a101_58, f101_57);
-      float f102_59[32];
-      unpack<4>(f102_59, a101_58);
-      // %104 [K, V] = contract[%row] %24, %102
-      // %106 [K, V] = add %110, %104
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
-      // %103 [%row, V] = sub %101, %102
-      float f103_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_57[i] - f102_59[i]);
-      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
-      // %105 [K, V] = contract[%row] %24, %103
-      // %111 [K, V] = add %106, %105
-      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f108_16) / 4>(f108_16);
-      // store ws.S.solved0, %63
-      store_frag<4, 64, true>((oa + O1), f42_27, 0);
-      // store ws.S.solved1, %82
-      store_frag<4, 64, true>((oa + O2), f66_33, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
-      bar_arrive(empty + n % 1 * 8);
-    }
-    // store d_S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
+  (void)group, (void)basep;
+  const float asked11_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked59_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
+  const float asked69_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 256>((base + M1_3), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %4 [%row, V] = load ws.S.written_rest0 row
+  tile_load<64, 1, 256>((base + M2_4), p_ws_S_written_rest0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %20 [%row, K] = load k1 row
+  tile_load<64, 1, 256>((base + M3_20), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t); cp_commit();
+  // %25 [%row, V] = load ws.S.written1 row
+  tile_load<64, 1, 256>((base + M4_25), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %26 [%row, V] = load ws.S.written_rest1 row
+  tile_load<64, 1, 256>((base + M5_26), p_ws_S_written_rest1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %36 [%row, K] = load k2 row
+  tile_load<64, 1, 256>((base + M6_36), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
+  // %42 [K, V] = load ws.S.states
+  tile_load<64, 1, 256>((base + M7_42), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %50 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M8_50), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 256>((base + M9_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.solved1 row
+  tile_load<64, 1, 256>((base + M10_2), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %74 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 256>((base + M11_74), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %227 [%row, V] = load v1 row
+  tile_load<64, 1, 256>((base + M12_227), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head, (i64)s_v1.token, length, 64, t); cp_commit();
+  // %234 [%row, V] = load v2 row
+  tile_load<64, 1, 256>((base + M13_234), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head, (i64)s_v2.token, length, 64, t); cp_commit();
+  // %11 [%row] = load g row
+  // %12 [%row] = cumsum %11
+  if (const int i = t; i < 64) ((float*)(basep + M14_11))[i] = asked11_0;
+  bar_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M15_12)), ((float*)(basep + M14_11)), false, false);
+  // %59 [%row] = load beta1 row
+  if (const int i = t; i < 64) ((float*)(basep + M16_59))[i] = asked59_1;
+  // %60 [%row] = neg %59
+  float v60_3 = 0.f;
+  if (const int i = t; i < 64) v60_3 = (-asked59_1);
+  if (const int i = t; i < 64) ((float*)(basep + M17_60))[i] = v60_3;
+  // %69 [%row] = load beta2 row
+  if (const int i = t; i < 64) ((float*)(basep + M18_69))[i] = asked69_2;
+  // %70 [%row] = neg %69
+  float v70_4 = 0.f;
+  if (const int i = t; i < 64) v70_4 = (-asked69_2);
+  if (const int i = t; i < 64) ((float*)(basep + M19_70))[i] = v70_4;
+  // %13 [%col] = swap %12
+  // %41 [%row] = exp %12
+  bar_sync(1, 256);
+  float v41_5 = 0.f;
+  if (const int i = t; i < 64) v41_5 = m_exp(((float*)(basep + M15_12))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M20_41))[i] = v41_5;
+  // %76 [] = pick last %12
+  const float s76_6 = ((float*)(basep + M15_12))[63];
+  // %77 [%row] = sub %76, %12
+  float v77_7 = 0.f;
+  if (const int i = t; i < 64) v77_7 = (s76_6 - ((float*)(basep + M15_12))[i]);
+  // %78 [%row] = exp %77
+  float v78_8 = 0.f;
+  if (const int i = t; i < 64) v78_8 = m_exp(v77_7);
+  if (const int i = t; i < 64) ((float*)(basep + M21_78))[i] = v78_8;
+  // %5 [%col, V] = swap %3
+  // %6 [%row, %col] = contract[V] %0, %5
+  cp_wait<13>();
+  bar_sync(1, 256);
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  cp_wait<12>();
+  team_sync(1, 256);
+  float f6_10[16];
+  mma_open(); mma<32, 4, 64, false, true>(f6_10, a0_9, (base + M1_3), part * 32); mma_commit();
+  // %7 [%col, V] = swap %4
+  // %8 [%row, %col] = contract[V] %0, %7
+  // %9 [%row, %col] = add %6, %8
+  mma_wait<0>();
+  mma_ready<sizeof(f6_10) / 4>(f6_10);
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
+  cp_wait<11>();
+  team_sync(1, 256);
+  float f9_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_12[i] = f6_10[i];
+  mma_open(); mma<32, 4, 64, false, false>(f9_12, a0_11, (base + M2_4), part * 32); mma_commit();
+  // %10 [%row, %col] = mask %9
+  mma_wait<0>();
+  mma_ready<sizeof(f9_12) / 4>(f9_12);
+  float f10_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_12[i] : 0.f);
+  // %14 [%row, %col] = sub %12, %13
+  float f14_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_14[i] = (((float*)(basep + M15_12))[frag_row(i)] - ((float*)(basep + M15_12))[(frag_col(i) + part * 32)]);
+  // %15 [%row, %col] = mask %14
+  float f15_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_15[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f14_14[i] : 0.f);
+  // %16 [%row, %col] = exp %15
+  float f16_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = m_exp(f15_15[i]);
+  // %17 [%row, %col] = mul %16, %10
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (f16_16[i] * f10_13[i]);
+  // %18 [%row, %col] = round %17
+  float f18_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_18[i] = low(pack2(f17_17[i], 0.f));
+  // %19 [%row, %col] = sub %17, %18
+  float f19_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_19[i] = (f17_17[i] - f18_18[i]);
+  // %21 [%col, K] = swap %20
+  // %22 [%row, K] = contract[%col] %18, %21
+  store_frag<2, 64, false>((base + M22_18), f18_18, part * 2);
+  bar_sync(1, 256);
+  u32 a18_20[4][4]; load_as<4, 64, false>(a18_20, (base + M22_18));
+  cp_wait<10>();
+  team_sync(1, 256);
+  float f22_21[16];
+  mma_open(); mma<32, 4, 64, true, true>(f22_21, a18_20, (base + M3_20), part * 32); mma_commit();
+  // %23 [%row, K] = contract[%col] %19, %21
+  // %24 [%row, K] = add %22, %23
+  mma_wait<0>();
+  mma_ready<sizeof(f22_21) / 4>(f22_21);
+  store_frag<2, 64, false>((base + M23_19), f19_19, part * 2);
+  bar_sync(1, 256);
+  u32 a19_22[4][4]; load_as<4, 64, false>(a19_22, (base + M23_19));
+  float f24_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_23[i] = f22_21[i];
+  mma_open(); mma<32, 4, 64, true, false>(f24_23, a19_22, (base + M3_20), part * 32); mma_commit();
+  // %27 [%col, V] = swap %25
+  // %28 [%row, %col] = contract[V] %0, %27
+  u32 a0_24[4][4]; load_as<4, 64, false>(a0_24, (base + M0_0));
+  cp_wait<9>();
+  team_sync(1, 256);
+  float f28_25[16];
+  mma_open(); mma<32, 4, 64, false, true>(f28_25, a0_24, (base + M4_25), part * 32); mma_commit();
+  // %29 [%col, V] = swap %26
+  // %30 [%row, %col] = contract[V] %0, %29
+  // %31 [%row, %col] = add %28, %30
+  mma_wait<0>();
+  mma_ready<sizeof(f24_23) / 4>(f24_23);
+  mma_ready<sizeof(f28_25) / 4>(f28_25);
+  u32 a0_26[4][4]; load_as<4, 64, false>(a0_26, (base + M0_0));
+  cp_wait<8>();
+  team_sync(1, 256);
+  float f31_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_27[i] = f28_25[i];
+  mma_open(); mma<32, 4, 64, false, false>(f31_27, a0_26, (base + M5_26), part * 32); mma_commit();
+  // %32 [%row, %col] = mask %31
+  mma_wait<0>();
+  mma_ready<sizeof(f31_27) / 4>(f31_27);
+  float f32_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_28[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f31_27[i] : 0.f);
+  // %33 [%row, %col] = mul %16, %32
+  float f33_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_29[i] = (f16_16[i] * f32_28[i]);
+  // %34 [%row, %col] = round %33
+  float f34_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = low(pack2(f33_29[i], 0.f));
+  // %35 [%row, %col] = sub %33, %34
+  float f35_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_31[i] = (f33_29[i] - f34_30[i]);
+  // %37 [%col, K] = swap %36
+  // %38 [%row, K] = contract[%col] %34, %37
+  store_frag<2, 64, false>((base + M24_34), f34_30, part * 2);
+  bar_sync(1, 256);
+  u32 a34_32[4][4]; load_as<4, 64, false>(a34_32, (base + M24_34));
+  cp_wait<7>();
+  team_sync(1, 256);
+  float f38_33[16];
+  mma_open(); mma<32, 4, 64, true, true>(f38_33, a34_32, (base + M6_36), part * 32); mma_commit();
+  // %39 [%row, K] = contract[%col] %35, %37
+  // %40 [%row, K] = add %38, %39
+  mma_wait<0>();
+  mma_ready<sizeof(f38_33) / 4>(f38_33);
+  store_frag<2, 64, false>((base + M25_35), f35_31, part * 2);
+  bar_sync(1, 256);
+  u32 a35_34[4][4]; load_as<4, 64, false>(a35_34, (base + M25_35));
+  float f40_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_35[i] = f38_33[i];
+  mma_open(); mma<32, 4, 64, true, false>(f40_35, a35_34, (base + M6_36), part * 32); mma_commit();
+  // %43 [%row, K] = contract[V] %0, %42
+  u32 a0_36[4][4]; load_as<4, 64, false>(a0_36, (base + M0_0));
+  cp_wait<6>();
+  team_sync(1, 256);
+  float f43_37[16];
+  mma_open(); mma<32, 4, 64, false, true>(f43_37, a0_36, (base + M7_42), part * 32); mma_commit();
+  // %44 [%row, K] = mul %41, %43
+  mma_wait<0>();
+  mma_ready<sizeof(f40_35) / 4>(f40_35);
+  mma_ready<sizeof(f43_37) / 4>(f43_37);
+  float f44_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_38[i] = (((float*)(basep + M20_41))[frag_row(i)] * f43_37[i]);
+  // %45 [%row, K] = add %44, %24
+  float f45_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_39[i] = (f44_38[i] + f24_23[i]);
+  // %46 [%row, K] = add %45, %40
+  float f46_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_40[i] = (f45_39[i] + f40_35[i]);
+  // %47 [] = 0.125
+  // %48 [%row, K] = mul %46, %47
+  float f48_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_41[i] = (f46_40[i] * 0.125f);
+  // store d_q, %48
+  store_frag<2, 64, false>((base + M26), f48_41, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
+  // %151 [%row, K] = mul %44, %50
+  cp_wait<5>();
+  team_sync(1, 256);
+  float f50_42[16];
+  load_frag<2, 64, false>(f50_42, (base + M8_50), part * 2);
+  float f151_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f151_43[i] = (f44_38[i] * f50_42[i]);
+  // %152 [%row] = sum[K] %151
+  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f151_43);
+  // %52 [%col, K] = swap %50
+  // %238 [%col, %row] = swap %17
+  // %239 [%row, K] = contract[%col] %238, %52
+  store_frag<2, 64, false>((base + M28_17), f17_17, part * 2);
+  bar_sync(1, 256);
+  u32 a17_44[4][4]; load_as<4, 64, true>(a17_44, (base + M28_17));
+  float f239_45[16];
+  mma_open(); mma<32, 4, 64, true, true>(f239_45, a17_44, (base + M8_50), part * 32); mma_commit();
+  // %53 [%row, K] = mul %239, %47
+  mma_wait<0>();
+  mma_ready<sizeof(f239_45) / 4>(f239_45);
+  float f53_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_46[i] = (f239_45[i] * 0.125f);
+  // %54 [%row, %col] = contract[V] %1, %5
+  cp_wait<4>();
+  bar_sync(1, 256);
+  u32 a1_47[4][4]; load_as<4, 64, false>(a1_47, (base + M9_1));
+  float f54_48[16];
+  mma_open(); mma<32, 4, 64, false, true>(f54_48, a1_47, (base + M1_3), part * 32); mma_commit();
+  // %55 [%row, %col] = contract[V] %1, %7
+  // %56 [%row, %col] = add %54, %55
+  mma_wait<0>();
+  mma_ready<sizeof(f54_48) / 4>(f54_48);
+  u32 a1_49[4][4]; load_as<4, 64, false>(a1_49, (base + M9_1));
+  float f56_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_50[i] = f54_48[i];
+  mma_open(); mma<32, 4, 64, false, false>(f56_50, a1_49, (base + M2_4), part * 32); mma_commit();
+  // %57 [%row, %col] = mask strict %56
+  mma_wait<0>();
+  mma_ready<sizeof(f56_50) / 4>(f56_50);
+  float f57_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_51[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f56_50[i] : 0.f);
+  // %58 [%row, %col] = mul %16, %57
+  float f58_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_52[i] = (f16_16[i] * f57_51[i]);
+  // %61 [%row, %col] = mul %60, %58
+  float f61_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_53[i] = (((float*)(basep + M17_60))[frag_row(i)] * f58_52[i]);
+  // %62 [%col, %row] = swap %61
+  // %64 [%row, %col] = contract[V] %2, %5
+  cp_wait<3>();
+  bar_sync(1, 256);
+  u32 a2_54[4][4]; load_as<4, 64, false>(a2_54, (base + M10_2));
+  float f64_55[16];
+  mma_open(); mma<32, 4, 64, false, true>(f64_55, a2_54, (base + M1_3), part * 32); mma_commit();
+  // %65 [%row, %col] = contract[V] %2, %7
+  // %66 [%row, %col] = add %64, %65
+  mma_wait<0>();
+  mma_ready<sizeof(f64_55) / 4>(f64_55);
+  u32 a2_56[4][4]; load_as<4, 64, false>(a2_56, (base + M10_2));
+  float f66_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f66_57[i] = f64_55[i];
+  mma_open(); mma<32, 4, 64, false, false>(f66_57, a2_56, (base + M2_4), part * 32); mma_commit();
+  // %67 [%row, %col] = mask %66
+  mma_wait<0>();
+  mma_ready<sizeof(f66_57) / 4>(f66_57);
+  float f67_58[16];
+  UNROLL for (int i = 0; i < 16; ++i) f67_58[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f66_57[i] : 0.f);
+  // %68 [%row, %col] = mul %16, %67
+  float f68_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f68_59[i] = (f16_16[i] * f67_58[i]);
+  // %71 [%row, %col] = mul %70, %68
+  float f71_60[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_60[i] = (((float*)(basep + M19_70))[frag_row(i)] * f68_59[i]);
+  // %72 [%col, %row] = swap %71
+  // %75 [%row, K] = contract[V] %3, %74
+  u32 a3_61[4][4]; load_as<4, 64, false>(a3_61, (base + M1_3));
+  cp_wait<2>();
+  team_sync(1, 256);
+  float f75_62[16];
+  mma_open(); mma<32, 4, 64, false, true>(f75_62, a3_61, (base + M11_74), part * 32); mma_commit();
+  // %79 [%row, K] = mul %78, %75
+  mma_wait<0>();
+  mma_ready<sizeof(f75_62) / 4>(f75_62);
+  float f79_63[16];
+  UNROLL for (int i = 0; i < 16; ++i) f79_63[i] = (((float*)(basep + M21_78))[frag_row(i)] * f75_62[i]);
+  // %80 [%row, K] = add %79, %53
+  float f80_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f80_64[i] = (f79_63[i] + f53_46[i]);
+  // %194 [%row, K] = mul %79, %20
+  float f20_65[16];
+  load_frag<2, 64, false>(f20_65, (base + M3_20), part * 2);
+  float f194_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f194_66[i] = (f79_63[i] * f20_65[i]);
+  // %195 [%row] = sum[K] %194
+  row_sums_to<16>((((float*)(basep + M29)) + part * 64), f194_66);
+  // %63 [%row, K] = contract[%col] %62, %21
+  // %81 [%row, K] = add %80, %63
+  store_frag<2, 64, false>((base + M30_61), f61_53, part * 2);
+  bar_sync(1, 256);
+  u32 a61_67[4][4]; load_as<4, 64, true>(a61_67, (base + M30_61));
+  float f81_68[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_68[i] = f80_64[i];
+  mma_open(); mma<32, 4, 64, true, false>(f81_68, a61_67, (base + M3_20), part * 32); mma_commit();
+  // %73 [%row, K] = contract[%col] %72, %37
+  // %82 [%row, K] = add %81, %73
+  mma_wait<0>();
+  mma_ready<sizeof(f81_68) / 4>(f81_68);
+  store_frag<2, 64, false>((base + M31_71), f71_60, part * 2);
+  bar_sync(1, 256);
+  u32 a71_69[4][4]; load_as<4, 64, true>(a71_69, (base + M31_71));
+  float f82_70[16];
+  UNROLL for (int i = 0; i < 16; ++i) f82_70[i] = f81_68[i];
+  mma_open(); mma<32, 4, 64, true, false>(f82_70, a71_69, (base + M6_36), part * 32); mma_commit();
+  // %83 [%row, %col] = round %58
+  float f83_71[16];
+  UNROLL for (int i = 0; i < 16; ++i) f83_71[i] = low(pack2(f58_52[i], 0.f));
+  // %84 [%row, %col] = sub %58, %83
+  float f84_72[16];
+  UNROLL for (int i = 0; i < 16; ++i) f84_72[i] = (f58_52[i] - f83_71[i]);
+  // %85 [%row, K] = contract[%col] %83, %21
+  store_frag<2, 64, false>((base + M32_83), f83_71, part * 2);
+  bar_sync(1, 256);
+  u32 a83_73[4][4]; load_as<4, 64, false>(a83_73, (base + M32_83));
+  float f85_74[16];
+  mma_open(); mma<32, 4, 64, true, true>(f85_74, a83_73, (base + M3_20), part * 32); mma_commit();
+  // %86 [%row, K] = contract[%col] %84, %21
+  // %87 [%row, K] = add %85, %86
+  mma_wait<0>();
+  mma_ready<sizeof(f82_70) / 4>(f82_70);
+  mma_ready<sizeof(f85_74) / 4>(f85_74);
+  store_frag<2, 64, false>((base + M33_84), f84_72, part * 2);
+  bar_sync(1, 256);
+  u32 a84_75[4][4]; load_as<4, 64, false>(a84_75, (base + M33_84));
+  float f87_76[16];
+  UNROLL for (int i = 0; i < 16; ++i) f87_76[i] = f85_74[i];
+  mma_open(); mma<32, 4, 64, true, false>(f87_76, a84_75, (base + M3_20), part * 32); mma_commit();
+  // %88 [%row, %col] = contract[V] %1, %27
+  u32 a1_77[4][4]; load_as<4, 64, false>(a1_77, (base + M9_1));
+  float f88_78[16];
+  mma_open(); mma<32, 4, 64, false, true>(f88_78, a1_77, (base + M4_25), part * 32); mma_commit();
+  // %89 [%row, %col] = contract[V] %1, %29
+  // %90 [%row, %col] = add %88, %89
+  mma_wait<0>();
+  mma_ready<sizeof(f87_76) / 4>(f87_76);
+  mma_ready<sizeof(f88_78) / 4>(f88_78);
+  u32 a1_79[4][4]; load_as<4, 64, false>(a1_79, (base + M9_1));
+  float f90_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f90_80[i] = f88_78[i];
+  mma_open(); mma<32, 4, 64, false, false>(f90_80, a1_79, (base + M5_26), part * 32); mma_commit();
+  // %91 [%row, %col] = mask strict %90
+  mma_wait<0>();
+  mma_ready<sizeof(f90_80) / 4>(f90_80);
+  float f91_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f91_81[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f90_80[i] : 0.f);
+  // %92 [%row, %col] = mul %16, %91
+  float f92_82[16];
+  UNROLL for (int i = 0; i < 16; ++i) f92_82[i] = (f16_16[i] * f91_81[i]);
+  // %93 [%row, %col] = round %92
+  float f93_83[16];
+  UNROLL for (int i = 0; i < 16; ++i) f93_83[i] = low(pack2(f92_82[i], 0.f));
+  // %94 [%row, %col] = sub %92, %93
+  float f94_84[16];
+  UNROLL for (int i = 0; i < 16; ++i) f94_84[i] = (f92_82[i] - f93_83[i]);
+  // %95 [%row, K] = contract[%col] %93, %37
+  store_frag<2, 64, false>((base + M34_93), f93_83, part * 2);
+  bar_sync(1, 256);
+  u32 a93_85[4][4]; load_as<4, 64, false>(a93_85, (base + M34_93));
+  float f95_86[16];
+  mma_open(); mma<32, 4, 64, true, true>(f95_86, a93_85, (base + M6_36), part * 32); mma_commit();
+  // %96 [%row, K] = contract[%col] %94, %37
+  // %97 [%row, K] = add %95, %96
+  mma_wait<0>();
+  mma_ready<sizeof(f95_86) / 4>(f95_86);
+  store_frag<2, 64, false>((base + M35_94), f94_84, part * 2);
+  bar_sync(1, 256);
+  u32 a94_87[4][4]; load_as<4, 64, false>(a94_87, (base + M35_94));
+  float f97_88[16];
+  UNROLL for (int i = 0; i < 16; ++i) f97_88[i] = f95_86[i];
+  mma_open(); mma<32, 4, 64, true, false>(f97_88, a94_87, (base + M6_36), part * 32); mma_commit();
+  // %98 [%row, K] = contract[V] %1, %42
+  u32 a1_89[4][4]; load_as<4, 64, false>(a1_89, (base + M9_1));
+  float f98_90[16];
+  mma_open(); mma<32, 4, 64, false, true>(f98_90, a1_89, (base + M7_42), part * 32); mma_commit();
+  // %99 [%row, K] = mul %41, %98
+  mma_wait<0>();
+  mma_ready<sizeof(f97_88) / 4>(f97_88);
+  mma_ready<sizeof(f98_90) / 4>(f98_90);
+  float f99_91[16];
+  UNROLL for (int i = 0; i < 16; ++i) f99_91[i] = (((float*)(basep + M20_41))[frag_row(i)] * f98_90[i]);
+  // %100 [%row, K] = add %99, %87
+  float f100_92[16];
+  UNROLL for (int i = 0; i < 16; ++i) f100_92[i] = (f99_91[i] + f87_76[i]);
+  // %166 [%row, K] = mul %99, %20
+  float f20_93[16];
+  load_frag<2, 64, false>(f20_93, (base + M3_20), part * 2);
+  float f166_94[16];
+  UNROLL for (int i = 0; i < 16; ++i) f166_94[i] = (f99_91[i] * f20_93[i]);
+  // %167 [%row] = sum[K] %166
+  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f166_94);
+  // %101 [%row, K] = add %100, %97
+  float f101_95[16];
+  UNROLL for (int i = 0; i < 16; ++i) f101_95[i] = (f100_92[i] + f97_88[i]);
+  // %102 [%row, K] = mul %101, %60
+  float f102_96[16];
+  UNROLL for (int i = 0; i < 16; ++i) f102_96[i] = (f101_95[i] * ((float*)(basep + M17_60))[frag_row(i)]);
+  // %224 [%row, K] = mul %101, %20
+  float f224_97[16];
+  UNROLL for (int i = 0; i < 16; ++i) f224_97[i] = (f101_95[i] * f20_93[i]);
+  // %225 [%row] = sum[K] %224
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f224_97);
+  // %103 [%row, K] = add %82, %102
+  float f103_98[16];
+  UNROLL for (int i = 0; i < 16; ++i) f103_98[i] = (f82_70[i] + f102_96[i]);
+  // store d_k1, %103
+  store_frag<2, 64, false>((base + M38), f103_98, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M38), t);
+  // %240 [%col, %row] = swap %33
+  // %241 [%row, K] = contract[%col] %240, %52
+  store_frag<2, 64, false>((base + M39_33), f33_29, part * 2);
+  bar_sync(1, 256);
+  u32 a33_99[4][4]; load_as<4, 64, true>(a33_99, (base + M39_33));
+  float f241_100[16];
+  mma_open(); mma<32, 4, 64, true, true>(f241_100, a33_99, (base + M8_50), part * 32); mma_commit();
+  // %106 [%row, K] = mul %241, %47
+  mma_wait<0>();
+  mma_ready<sizeof(f241_100) / 4>(f241_100);
+  float f106_101[16];
+  UNROLL for (int i = 0; i < 16; ++i) f106_101[i] = (f241_100[i] * 0.125f);
+  // %107 [%row, %col] = mul %60, %92
+  float f107_102[16];
+  UNROLL for (int i = 0; i < 16; ++i) f107_102[i] = (((float*)(basep + M17_60))[frag_row(i)] * f92_82[i]);
+  // %108 [%col, %row] = swap %107
+  // %110 [%row, %col] = contract[V] %2, %27
+  u32 a2_103[4][4]; load_as<4, 64, false>(a2_103, (base + M10_2));
+  float f110_104[16];
+  mma_open(); mma<32, 4, 64, false, true>(f110_104, a2_103, (base + M4_25), part * 32); mma_commit();
+  // %111 [%row, %col] = contract[V] %2, %29
+  // %112 [%row, %col] = add %110, %111
+  mma_wait<0>();
+  mma_ready<sizeof(f110_104) / 4>(f110_104);
+  u32 a2_105[4][4]; load_as<4, 64, false>(a2_105, (base + M10_2));
+  float f112_106[16];
+  UNROLL for (int i = 0; i < 16; ++i) f112_106[i] = f110_104[i];
+  mma_open(); mma<32, 4, 64, false, false>(f112_106, a2_105, (base + M5_26), part * 32); mma_commit();
+  // %113 [%row, %col] = mask strict %112
+  mma_wait<0>();
+  mma_ready<sizeof(f112_106) / 4>(f112_106);
+  float f113_107[16];
+  UNROLL for (int i = 0; i < 16; ++i) f113_107[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f112_106[i] : 0.f);
+  // %114 [%row, %col] = mul %16, %113
+  float f114_108[16];
+  UNROLL for (int i = 0; i < 16; ++i) f114_108[i] = (f16_16[i] * f113_107[i]);
+  // %115 [%row, %col] = mul %70, %114
+  float f115_109[16];
+  UNROLL for (int i = 0; i < 16; ++i) f115_109[i] = (((float*)(basep + M19_70))[frag_row(i)] * f114_108[i]);
+  // %116 [%col, %row] = swap %115
+  // %118 [%row, K] = contract[V] %25, %74
+  u32 a25_110[4][4]; load_as<4, 64, false>(a25_110, (base + M4_25));
+  float f118_111[16];
+  mma_open(); mma<32, 4, 64, false, true>(f118_111, a25_110, (base + M11_74), part * 32); mma_commit();
+  // %119 [%row, K] = mul %78, %118
+  mma_wait<0>();
+  mma_ready<sizeof(f118_111) / 4>(f118_111);
+  float f119_112[16];
+  UNROLL for (int i = 0; i < 16; ++i) f119_112[i] = (((float*)(basep + M21_78))[frag_row(i)] * f118_111[i]);
+  // %120 [%row, K] = add %119, %106
+  float f120_113[16];
+  UNROLL for (int i = 0; i < 16; ++i) f120_113[i] = (f119_112[i] + f106_101[i]);
+  // %206 [%row, K] = mul %119, %36
+  float f36_114[16];
+  load_frag<2, 64, false>(f36_114, (base + M6_36), part * 2);
+  float f206_115[16];
+  UNROLL for (int i = 0; i < 16; ++i) f206_115[i] = (f119_112[i] * f36_114[i]);
+  // %207 [%row] = sum[K] %206
+  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f206_115);
+  // %109 [%row, K] = contract[%col] %108, %21
+  // %121 [%row, K] = add %120, %109
+  store_frag<2, 64, false>((base + M41_107), f107_102, part * 2);
+  bar_sync(1, 256);
+  u32 a107_116[4][4]; load_as<4, 64, true>(a107_116, (base + M41_107));
+  float f121_117[16];
+  UNROLL for (int i = 0; i < 16; ++i) f121_117[i] = f120_113[i];
+  mma_open(); mma<32, 4, 64, true, false>(f121_117, a107_116, (base + M3_20), part * 32); mma_commit();
+  // %117 [%row, K] = contract[%col] %116, %37
+  // %122 [%row, K] = add %121, %117
+  mma_wait<0>();
+  mma_ready<sizeof(f121_117) / 4>(f121_117);
+  store_frag<2, 64, false>((base + M42_115), f115_109, part * 2);
+  bar_sync(1, 256);
+  u32 a115_118[4][4]; load_as<4, 64, true>(a115_118, (base + M42_115));
+  float f122_119[16];
+  UNROLL for (int i = 0; i < 16; ++i) f122_119[i] = f121_117[i];
+  mma_open(); mma<32, 4, 64, true, false>(f122_119, a115_118, (base + M6_36), part * 32); mma_commit();
+  // %123 [%row, %col] = round %68
+  float f123_120[16];
+  UNROLL for (int i = 0; i < 16; ++i) f123_120[i] = low(pack2(f68_59[i], 0.f));
+  // %124 [%row, %col] = sub %68, %123
+  float f124_121[16];
+  UNROLL for (int i = 0; i < 16; ++i) f124_121[i] = (f68_59[i] - f123_120[i]);
+  // %125 [%row, K] = contract[%col] %123, %21
+  store_frag<2, 64, false>((base + M43_123), f123_120, part * 2);
+  bar_sync(1, 256);
+  u32 a123_122[4][4]; load_as<4, 64, false>(a123_122, (base + M43_123));
+  float f125_123[16];
+  mma_open(); mma<32, 4, 64, true, true>(f125_123, a123_122, (base + M3_20), part * 32); mma_commit();
+  // %126 [%row, K] = contract[%col] %124, %21
+  // %127 [%row, K] = add %125, %126
+  mma_wait<0>();
+  mma_ready<sizeof(f122_119) / 4>(f122_119);
+  mma_ready<sizeof(f125_123) / 4>(f125_123);
+  store_frag<2, 64, false>((base + M44_124), f124_121, part * 2);
+  bar_sync(1, 256);
+  u32 a124_124[4][4]; load_as<4, 64, false>(a124_124, (base + M44_124));
+  float f127_125[16];
+  UNROLL for (int i = 0; i < 16; ++i) f127_125[i] = f125_123[i];
+  mma_open(); mma<32, 4, 64, true, false>(f127_125, a124_124, (base + M3_20), part * 32); mma_commit();
+  // %128 [%row, %col] = round %114
+  float f128_126[16];
+  UNROLL for (int i = 0; i < 16; ++i) f128_126[i] = low(pack2(f114_108[i], 0.f));
+  // %129 [%row, %col] = sub %114, %128
+  float f129_127[16];
+  UNROLL for (int i = 0; i < 16; ++i) f129_127[i] = (f114_108[i] - f128_126[i]);
+  // %130 [%row, K] = contract[%col] %128, %37
+  store_frag<2, 64, false>((base + M45_128), f128_126, part * 2);
+  bar_sync(1, 256);
+  u32 a128_128[4][4]; load_as<4, 64, false>(a128_128, (base + M45_128));
+  float f130_129[16];
+  mma_open(); mma<32, 4, 64, true, true>(f130_129, a128_128, (base + M6_36), part * 32); mma_commit();
+  // %131 [%row, K] = contract[%col] %129, %37
+  // %132 [%row, K] = add %130, %131
+  mma_wait<0>();
+  mma_ready<sizeof(f127_125) / 4>(f127_125);
+  mma_ready<sizeof(f130_129) / 4>(f130_129);
+  store_frag<2, 64, false>((base + M46_129), f129_127, part * 2);
+  bar_sync(1, 256);
+  u32 a129_130[4][4]; load_as<4, 64, false>(a129_130, (base + M46_129));
+  float f132_131[16];
+  UNROLL for (int i = 0; i < 16; ++i) f132_131[i] = f130_129[i];
+  mma_open(); mma<32, 4, 64, true, false>(f132_131, a129_130, (base + M6_36), part * 32); mma_commit();
+  // %133 [%row, K] = contract[V] %2, %42
+  u32 a2_132[4][4]; load_as<4, 64, false>(a2_132, (base + M10_2));
+  float f133_133[16];
+  mma_open(); mma<32, 4, 64, false, true>(f133_133, a2_132, (base + M7_42), part * 32); mma_commit();
+  // %134 [%row, K] = mul %41, %133
+  mma_wait<0>();
+  mma_ready<sizeof(f132_131) / 4>(f132_131);
+  mma_ready<sizeof(f133_133) / 4>(f133_133);
+  float f134_134[16];
+  UNROLL for (int i = 0; i < 16; ++i) f134_134[i] = (((float*)(basep + M20_41))[frag_row(i)] * f133_133[i]);
+  // %135 [%row, K] = add %134, %127
+  float f135_135[16];
+  UNROLL for (int i = 0; i < 16; ++i) f135_135[i] = (f134_134[i] + f127_125[i]);
+  // %181 [%row, K] = mul %134, %36
+  float f36_136[16];
+  load_frag<2, 64, false>(f36_136, (base + M6_36), part * 2);
+  float f181_137[16];
+  UNROLL for (int i = 0; i < 16; ++i) f181_137[i] = (f134_134[i] * f36_136[i]);
+  // %182 [%row] = sum[K] %181
+  row_sums_to<16>((((float*)(basep + M47)) + part * 64), f181_137);
+  // %136 [%row, K] = add %135, %132
+  float f136_138[16];
+  UNROLL for (int i = 0; i < 16; ++i) f136_138[i] = (f135_135[i] + f132_131[i]);
+  // %137 [%row, K] = mul %136, %70
+  float f137_139[16];
+  UNROLL for (int i = 0; i < 16; ++i) f137_139[i] = (f136_138[i] * ((float*)(basep + M19_70))[frag_row(i)]);
+  // %231 [%row, K] = mul %136, %36
+  float f231_140[16];
+  UNROLL for (int i = 0; i < 16; ++i) f231_140[i] = (f136_138[i] * f36_136[i]);
+  // %232 [%row] = sum[K] %231
+  row_sums_to<16>((((float*)(basep + M48)) + part * 64), f231_140);
+  // %138 [%row, K] = add %122, %137
+  float f138_141[16];
+  UNROLL for (int i = 0; i < 16; ++i) f138_141[i] = (f122_119[i] + f137_139[i]);
+  // store d_k2, %138
+  store_frag<2, 64, false>((base + M49), f138_141, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M49), t);
+  // %139 [%row, V] = mul %1, %59
+  float f1_142[16];
+  load_frag<2, 64, false>(f1_142, (base + M9_1), part * 2);
+  float f139_143[16];
+  UNROLL for (int i = 0; i < 16; ++i) f139_143[i] = (f1_142[i] * ((float*)(basep + M16_59))[frag_row(i)]);
+  // store d_v1, %139
+  store_frag<2, 64, false>((base + M50), f139_143, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M50), t);
+  // %140 [%row, V] = mul %2, %69
+  float f2_144[16];
+  load_frag<2, 64, false>(f2_144, (base + M10_2), part * 2);
+  float f140_145[16];
+  UNROLL for (int i = 0; i < 16; ++i) f140_145[i] = (f2_144[i] * ((float*)(basep + M18_69))[frag_row(i)]);
+  // store d_v2, %140
+  store_frag<2, 64, false>((base + M51), f140_145, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M51), t);
+  // %141 [%row, %col] = contract[K] %50, %21
+  u32 a50_146[4][4]; load_as<4, 64, false>(a50_146, (base + M8_50));
+  float f141_147[16];
+  mma_open(); mma<32, 4, 64, false, true>(f141_147, a50_146, (base + M3_20), part * 32); mma_commit();
+  // %142 [%row, %col] = mask strict %141
+  mma_wait<0>();
+  mma_ready<sizeof(f141_147) / 4>(f141_147);
+  float f142_148[16];
+  UNROLL for (int i = 0; i < 16; ++i) f142_148[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f141_147[i] : 0.f);
+  // %143 [%row, %col] = mul %47, %142
+  float f143_149[16];
+  UNROLL for (int i = 0; i < 16; ++i) f143_149[i] = (0.125f * f142_148[i]);
+  // %144 [%row, %col] = mul %17, %143
+  float f144_150[16];
+  UNROLL for (int i = 0; i < 16; ++i) f144_150[i] = (f17_17[i] * f143_149[i]);
+  // %146 [%row, %col] = contract[K] %50, %37
+  u32 a50_151[4][4]; load_as<4, 64, false>(a50_151, (base + M8_50));
+  float f146_152[16];
+  mma_open(); mma<32, 4, 64, false, true>(f146_152, a50_151, (base + M6_36), part * 32); mma_commit();
+  // %147 [%row, %col] = mask strict %146
+  mma_wait<0>();
+  mma_ready<sizeof(f146_152) / 4>(f146_152);
+  float f147_153[16];
+  UNROLL for (int i = 0; i < 16; ++i) f147_153[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f146_152[i] : 0.f);
+  // %148 [%row, %col] = mul %47, %147
+  float f148_154[16];
+  UNROLL for (int i = 0; i < 16; ++i) f148_154[i] = (0.125f * f147_153[i]);
+  // %149 [%row, %col] = mul %33, %148
+  float f149_155[16];
+  UNROLL for (int i = 0; i < 16; ++i) f149_155[i] = (f33_29[i] * f148_154[i]);
+  // %156 [%row, %col] = contract[K] %20, %21
+  u32 a20_156[4][4]; load_as<4, 64, false>(a20_156, (base + M3_20));
+  float f156_157[16];
+  mma_open(); mma<32, 4, 64, false, true>(f156_157, a20_156, (base + M3_20), part * 32); mma_commit();
+  // %157 [%row, %col] = mask strict %156
+  mma_wait<0>();
+  mma_ready<sizeof(f156_157) / 4>(f156_157);
+  float f157_158[16];
+  UNROLL for (int i = 0; i < 16; ++i) f157_158[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f156_157[i] : 0.f);
+  // %158 [%row, %col] = mul %60, %157
+  float f158_159[16];
+  UNROLL for (int i = 0; i < 16; ++i) f158_159[i] = (((float*)(basep + M17_60))[frag_row(i)] * f157_158[i]);
+  // %159 [%row, %col] = mul %58, %158
+  float f159_160[16];
+  UNROLL for (int i = 0; i < 16; ++i) f159_160[i] = (f58_52[i] * f158_159[i]);
+  // %161 [%row, %col] = contract[K] %20, %37
+  u32 a20_161[4][4]; load_as<4, 64, false>(a20_161, (base + M3_20));
+  float f161_162[16];
+  mma_open(); mma<32, 4, 64, false, true>(f161_162, a20_161, (base + M6_36), part * 32); mma_commit();
+  // %162 [%row, %col] = mask strict %161
+  mma_wait<0>();
+  mma_ready<sizeof(f161_162) / 4>(f161_162);
+  float f162_163[16];
+  UNROLL for (int i = 0; i < 16; ++i) f162_163[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f161_162[i] : 0.f);
+  // %163 [%row, %col] = mul %60, %162
+  float f163_164[16];
+  UNROLL for (int i = 0; i < 16; ++i) f163_164[i] = (((float*)(basep + M17_60))[frag_row(i)] * f162_163[i]);
+  // %164 [%row, %col] = mul %92, %163
+  float f164_165[16];
+  UNROLL for (int i = 0; i < 16; ++i) f164_165[i] = (f92_82[i] * f163_164[i]);
+  // %171 [%row, %col] = contract[K] %36, %21
+  u32 a36_166[4][4]; load_as<4, 64, false>(a36_166, (base + M6_36));
+  float f171_167[16];
+  mma_open(); mma<32, 4, 64, false, true>(f171_167, a36_166, (base + M3_20), part * 32); mma_commit();
+  // %172 [%row, %col] = mask strict %171
+  mma_wait<0>();
+  mma_ready<sizeof(f171_167) / 4>(f171_167);
+  float f172_168[16];
+  UNROLL for (int i = 0; i < 16; ++i) f172_168[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f171_167[i] : 0.f);
+  // %173 [%row, %col] = mul %70, %172
+  float f173_169[16];
+  UNROLL for (int i = 0; i < 16; ++i) f173_169[i] = (((float*)(basep + M19_70))[frag_row(i)] * f172_168[i]);
+  // %174 [%row, %col] = mul %68, %173
+  float f174_170[16];
+  UNROLL for (int i = 0; i < 16; ++i) f174_170[i] = (f68_59[i] * f173_169[i]);
+  // %176 [%row, %col] = contract[K] %36, %37
+  u32 a36_171[4][4]; load_as<4, 64, false>(a36_171, (base + M6_36));
+  float f176_172[16];
+  mma_open(); mma<32, 4, 64, false, true>(f176_172, a36_171, (base + M6_36), part * 32); mma_commit();
+  // %177 [%row, %col] = mask strict %176
+  mma_wait<0>();
+  mma_ready<sizeof(f176_172) / 4>(f176_172);
+  float f177_173[16];
+  UNROLL for (int i = 0; i < 16; ++i) f177_173[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f176_172[i] : 0.f);
+  // %178 [%row, %col] = mul %70, %177
+  float f178_174[16];
+  UNROLL for (int i = 0; i < 16; ++i) f178_174[i] = (((float*)(basep + M19_70))[frag_row(i)] * f177_173[i]);
+  // %179 [%row, %col] = mul %114, %178
+  float f179_175[16];
+  UNROLL for (int i = 0; i < 16; ++i) f179_175[i] = (f114_108[i] * f178_174[i]);
+  // %212 [K] = contract[V] %42, %74
+  float v212_176 = 0.f;
+  if (const int i = t; i < 64) v212_176 = row_dot<64, 64>((base + M7_42), (base + M11_74), i);
+  if (const int i = t; i < 64) ((float*)(basep + M52_212))[i] = v212_176;
+  // %214 [] = exp %76
+  const float s214_177 = m_exp(s76_6);
+  // %145 [%row] = sum[%col] %144
+  row_sums_to<16>((((float*)(basep + M53)) + part * 64), f144_150);
+  // %150 [%row] = sum[%col] %149
+  row_sums_to<16>((((float*)(basep + M54)) + part * 64), f149_155);
+  // %160 [%row] = sum[%col] %159
+  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f159_160);
+  // %165 [%row] = sum[%col] %164
+  row_sums_to<16>((((float*)(basep + M56)) + part * 64), f164_165);
+  // %175 [%row] = sum[%col] %174
+  row_sums_to<16>((((float*)(basep + M57)) + part * 64), f174_170);
+  // %180 [%row] = sum[%col] %179
+  row_sums_to<16>((((float*)(basep + M58)) + part * 64), f179_175);
+  // %188 [%col] = sum[%row] %144
+  col_sums_part<16>(((float*)(basep + M59)), f144_150, 64, part * 32);
+  // %190 [%col] = sum[%row] %159
+  col_sums_part<16>(((float*)(basep + M60)), f159_160, 64, part * 32);
+  // %192 [%col] = sum[%row] %174
+  col_sums_part<16>(((float*)(basep + M61)), f174_170, 64, part * 32);
+  // %200 [%col] = sum[%row] %149
+  col_sums_part<16>(((float*)(basep + M62)), f149_155, 64, part * 32);
+  // %202 [%col] = sum[%row] %164
+  col_sums_part<16>(((float*)(basep + M63)), f164_165, 64, part * 32);
+  // %204 [%col] = sum[%row] %179
+  col_sums_part<16>(((float*)(basep + M64)), f179_175, 64, part * 32);
+  // %228 [%row, V] = mul %1, %227
+  float f1_178[16];
+  load_frag<2, 64, false>(f1_178, (base + M9_1), part * 2);
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f227_179[16];
+  load_frag<2, 64, false>(f227_179, (base + M12_227), part * 2);
+  float f228_180[16];
+  UNROLL for (int i = 0; i < 16; ++i) f228_180[i] = (f1_178[i] * f227_179[i]);
+  // %229 [%row] = sum[V] %228
+  row_sums_to<16>((((float*)(basep + M65)) + part * 64), f228_180);
+  // %235 [%row, V] = mul %2, %234
+  float f2_181[16];
+  load_frag<2, 64, false>(f2_181, (base + M10_2), part * 2);
+  cp_wait<0>();
+  bar_sync(1, 256);
+  float f234_182[16];
+  load_frag<2, 64, false>(f234_182, (base + M13_234), part * 2);
+  float f235_183[16];
+  UNROLL for (int i = 0; i < 16; ++i) f235_183[i] = (f2_181[i] * f234_182[i]);
+  // %236 [%row] = sum[V] %235
+  row_sums_to<16>((((float*)(basep + M66)) + part * 64), f235_183);
+  // %213 [] = sum[K] %212
+  const float s213_184 = vec_sum<64>(((float*)(basep + M52_212)));
+  float v152_185 = 0.f;
+  if (const int i = t; i < 64) v152_185 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
+  float v195_186 = 0.f;
+  if (const int i = t; i < 64) v195_186 = ((float*)(basep + M29))[0 + i] + ((float*)(basep + M29))[64 + i];
+  float v167_187 = 0.f;
+  if (const int i = t; i < 64) v167_187 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
+  float v225_188 = 0.f;
+  if (const int i = t; i < 64) v225_188 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  float v207_189 = 0.f;
+  if (const int i = t; i < 64) v207_189 = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
+  float v182_190 = 0.f;
+  if (const int i = t; i < 64) v182_190 = ((float*)(basep + M47))[0 + i] + ((float*)(basep + M47))[64 + i];
+  float v232_191 = 0.f;
+  if (const int i = t; i < 64) v232_191 = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
+  float v145_192 = 0.f;
+  if (const int i = t; i < 64) v145_192 = ((float*)(basep + M53))[0 + i] + ((float*)(basep + M53))[64 + i];
+  float v150_193 = 0.f;
+  if (const int i = t; i < 64) v150_193 = ((float*)(basep + M54))[0 + i] + ((float*)(basep + M54))[64 + i];
+  float v160_194 = 0.f;
+  if (const int i = t; i < 64) v160_194 = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
+  float v165_195 = 0.f;
+  if (const int i = t; i < 64) v165_195 = ((float*)(basep + M56))[0 + i] + ((float*)(basep + M56))[64 + i];
+  float v175_196 = 0.f;
+  if (const int i = t; i < 64) v175_196 = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
+  float v180_197 = 0.f;
+  if (const int i = t; i < 64) v180_197 = ((float*)(basep + M58))[0 + i] + ((float*)(basep + M58))[64 + i];
+  float v188_198 = 0.f;
+  if (const int i = t; i < 64) v188_198 = ((float*)(basep + M59))[i] + ((float*)(basep + M59))[64 + i] + ((float*)(basep + M59))[128 + i] + ((float*)(basep + M59))[192 + i];
+  float v190_199 = 0.f;
+  if (const int i = t; i < 64) v190_199 = ((float*)(basep + M60))[i] + ((float*)(basep + M60))[64 + i] + ((float*)(basep + M60))[128 + i] + ((float*)(basep + M60))[192 + i];
+  float v192_200 = 0.f;
+  if (const int i = t; i < 64) v192_200 = ((float*)(basep + M61))[i] + ((float*)(basep + M61))[64 + i] + ((float*)(basep + M61))[128 + i] + ((float*)(basep + M61))[192 + i];
+  float v200_201 = 0.f;
+  if (const int i = t; i < 64) v200_201 = ((float*)(basep + M62))[i] + ((float*)(basep + M62))[64 + i] + ((float*)(basep + M62))[128 + i] + ((float*)(basep + M62))[192 + i];
+  float v202_202 = 0.f;
+  if (const int i = t; i < 64) v202_202 = ((float*)(basep + M63))[i] + ((float*)(basep + M63))[64 + i] + ((float*)(basep + M63))[128 + i] + ((float*)(basep + M63))[192 + i];
+  float v204_203 = 0.f;
+  if (const int i = t; i < 64) v204_203 = ((float*)(basep + M64))[i] + ((float*)(basep + M64))[64 + i] + ((float*)(basep + M64))[128 + i] + ((float*)(basep + M64))[192 + i];
+  float v229_204 = 0.f;
+  if (const int i = t; i < 64) v229_204 = ((float*)(basep + M65))[0 + i] + ((float*)(basep + M65))[64 + i];
+  bar_sync(1, 256);
+  float v236_205 = 0.f;
+  if (const int i = t; i < 64) v236_205 = ((float*)(basep + M66))[0 + i] + ((float*)(basep + M66))[64 + i];
+  // %153 [%row] = mul %47, %152
+  float v153_206 = 0.f;
+  if (const int i = t; i < 64) v153_206 = (0.125f * v152_185);
+  // %154 [%row] = add %153, %145
+  float v154_207 = 0.f;
+  if (const int i = t; i < 64) v154_207 = (v153_206 + v145_192);
+  // %155 [%row] = add %154, %150
+  float v155_208 = 0.f;
+  if (const int i = t; i < 64) v155_208 = (v154_207 + v150_193);
+  // %168 [%row] = mul %60, %167
+  float v168_209 = 0.f;
+  if (const int i = t; i < 64) v168_209 = (v60_3 * v167_187);
+  // %169 [%row] = add %168, %160
+  float v169_210 = 0.f;
+  if (const int i = t; i < 64) v169_210 = (v168_209 + v160_194);
+  // %170 [%row] = add %169, %165
+  float v170_211 = 0.f;
+  if (const int i = t; i < 64) v170_211 = (v169_210 + v165_195);
+  // %183 [%row] = mul %70, %182
+  float v183_212 = 0.f;
+  if (const int i = t; i < 64) v183_212 = (v70_4 * v182_190);
+  // %184 [%row] = add %183, %175
+  float v184_213 = 0.f;
+  if (const int i = t; i < 64) v184_213 = (v183_212 + v175_196);
+  // %185 [%row] = add %184, %180
+  float v185_214 = 0.f;
+  if (const int i = t; i < 64) v185_214 = (v184_213 + v180_197);
+  // %186 [%row] = add %155, %170
+  float v186_215 = 0.f;
+  if (const int i = t; i < 64) v186_215 = (v155_208 + v170_211);
+  // %187 [%row] = add %186, %185
+  float v187_216 = 0.f;
+  if (const int i = t; i < 64) v187_216 = (v186_215 + v185_214);
+  // %189 [%row] = swap %188
+  // %191 [%row] = swap %190
+  // %193 [%row] = swap %192
+  // %196 [%row] = add %195, %189
+  float v196_217 = 0.f;
+  if (const int i = t; i < 64) v196_217 = (v195_186 + v188_198);
+  // %197 [%row] = add %196, %191
+  float v197_218 = 0.f;
+  if (const int i = t; i < 64) v197_218 = (v196_217 + v190_199);
+  // %198 [%row] = add %197, %193
+  float v198_219 = 0.f;
+  if (const int i = t; i < 64) v198_219 = (v197_218 + v192_200);
+  // %199 [%row] = neg %198
+  float v199_220 = 0.f;
+  if (const int i = t; i < 64) v199_220 = (-v198_219);
+  // %201 [%row] = swap %200
+  // %203 [%row] = swap %202
+  // %205 [%row] = swap %204
+  // %208 [%row] = add %207, %201
+  float v208_221 = 0.f;
+  if (const int i = t; i < 64) v208_221 = (v207_189 + v200_201);
+  // %209 [%row] = add %208, %203
+  float v209_222 = 0.f;
+  if (const int i = t; i < 64) v209_222 = (v208_221 + v202_202);
+  // %210 [%row] = add %209, %205
+  float v210_223 = 0.f;
+  if (const int i = t; i < 64) v210_223 = (v209_222 + v204_203);
+  // %211 [%row] = neg %210
+  float v211_224 = 0.f;
+  if (const int i = t; i < 64) v211_224 = (-v210_223);
+  // %215 [] = mul %214, %213
+  const float s215_225 = (s214_177 * s213_184);
+  // %220 [%row] = add %187, %199
+  float v220_226 = 0.f;
+  if (const int i = t; i < 64) v220_226 = (v187_216 + v199_220);
+  // %221 [%row] = add %220, %211
+  float v221_227 = 0.f;
+  if (const int i = t; i < 64) v221_227 = (v220_226 + v211_224);
+  if (const int i = t; i < 64) ((float*)(basep + M67_221))[i] = v221_227;
+  // %226 [%row] = neg %225
+  float v226_228 = 0.f;
+  if (const int i = t; i < 64) v226_228 = (-v225_188);
+  // %230 [%row] = add %226, %229
+  float v230_229 = 0.f;
+  if (const int i = t; i < 64) v230_229 = (v226_228 + v229_204);
+  // store d_beta1, %230
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v230_229);
+  // %233 [%row] = neg %232
+  float v233_230 = 0.f;
+  if (const int i = t; i < 64) v233_230 = (-v232_191);
+  // %237 [%row] = add %233, %236
+  float v237_231 = 0.f;
+  if (const int i = t; i < 64) v237_231 = (v233_230 + v236_205);
+  // store d_beta2, %237
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v237_231);
+  // %216 [] = sum[%row] %195
+  if (const int i = t; i < 64) ((float*)(basep + M68_195))[i] = v195_186;
+  bar_sync(1, 256);
+  const float s216_232 = vec_sum<64>(((float*)(basep + M68_195)));
+  // %217 [] = sum[%row] %207
+  if (const int i = t; i < 64) ((float*)(basep + M69_207))[i] = v207_189;
+  bar_sync(1, 256);
+  const float s217_233 = vec_sum<64>(((float*)(basep + M69_207)));
+  // %222 [%row] = cumsum reversed %221
+  if (t < 32) vec_cumsum(((float*)(basep + M70_222)), ((float*)(basep + M67_221)), false, true);
+  // %218 [] = add %215, %216
+  const float s218_234 = (s215_225 + s216_232);
+  // %219 [] = add %218, %217
+  const float s219_235 = (s218_234 + s217_233);
+  // %223 [%row] = add %222, %219
+  bar_sync(1, 256);
+  float v223_236 = 0.f;
+  if (const int i = t; i < 64) v223_236 = (((float*)(basep + M70_222))[i] + s219_235);
+  // store d_g, %223
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v223_236);
 }

@@ -666,9 +666,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written_rest0, bf16* __restrict__ p_ws_S_written1, bf16* __restrict__ p_ws_S_written_rest1, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_69 = 99328, L19_82 = 99584, L14_11 = 0, L15_12 = 256;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, O3 = 24576, O4 = 32768, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_73 = 99328, L19_86 = 99584, L14_11 = 0, L15_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -682,7 +682,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 125440, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 41984, full = base + 141824, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -740,10 +740,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      const u32 oa = out0 + n % 1 * 40960; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      tile_store<64, 1, 128>(p_ws_S_written_rest0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O3), t);
+      tile_store<64, 1, 128>(p_ws_S_written_rest1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O4), t);
     };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
@@ -783,18 +785,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       float v26_10 = 0.f;
       if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
       if (const int i = t; i < 64) ((float*)(sp + L17_26))[i] = v26_10;
-      // %67 [] = pick last %12
-      const float s67_11 = ((float*)(basep + L15_12))[63];
-      // %68 [%row] = sub %67, %12
-      float v68_12 = 0.f;
-      if (const int i = t; i < 64) v68_12 = (s67_11 - ((float*)(basep + L15_12))[i]);
-      // %69 [%row] = exp %68
-      float v69_13 = 0.f;
-      if (const int i = t; i < 64) v69_13 = m_exp(v68_12);
-      if (const int i = t; i < 64) ((float*)(sp + L18_69))[i] = v69_13;
-      // %82 [] = exp %67
-      const float s82_14 = m_exp(s67_11);
-      if (t == 0) ((float*)(sp + L19_82))[0] = s82_14;
+      // %71 [] = pick last %12
+      const float s71_11 = ((float*)(basep + L15_12))[63];
+      // %72 [%row] = sub %71, %12
+      float v72_12 = 0.f;
+      if (const int i = t; i < 64) v72_12 = (s71_11 - ((float*)(basep + L15_12))[i]);
+      // %73 [%row] = exp %72
+      float v73_13 = 0.f;
+      if (const int i = t; i < 64) v73_13 = m_exp(v72_12);
+      if (const int i = t; i < 64) ((float*)(sp + L18_73))[i] = v73_13;
+      // %86 [] = exp %71
+      const float s86_14 = m_exp(s71_11);
+      if (t == 0) ((float*)(sp + L19_86))[0] = s86_14;
       bar_sync(1, 128);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
@@ -817,7 +819,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      const u32 oa = out0 + n % 1 * 40960; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
@@ -841,10 +843,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       // %23 [%row, V] = contract[K] %21, %7
       // %24 [%row, V] = add %22, %23
       mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_9, (sa + L5_21)); mma_commit();
-      // %83 [K, V] = mul %82, %1
-      const float s82_12 = ((float*)(sp + L19_82))[0];
-      float f83_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
+      // %87 [K, V] = mul %86, %1
+      const float s86_12 = ((float*)(sp + L19_86))[0];
+      float f87_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f87_13[i] = (s86_12 * f1_1[i]);
       // %16 [%row, V] = mul %15, %10
       mma_wait<1>();
       mma_ready<sizeof(f8_5) / 4>(f8_5);
@@ -927,51 +929,69 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       // %63 [%row, V] = contract[%col] %62, %43
       // %66 [%row, V] = add %65, %63
       mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
-      // %70 [%row, V] = mul %69, %51
+      // %74 [%row, V] = mul %73, %51
       mma_wait<2>();
       mma_ready<sizeof(f33_22) / 4>(f33_22);
-      float f70_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
-      // %71 [%row, V] = round %70
-      u32 a70_45[4][4]; pack<4>(a70_45, f70_44);
-      float f71_46[32];
-      unpack<4>(f71_46, a70_45);
-      // %73 [K, V] = contract[%row] %5, %71
-      // %75 [K, V] = add %83, %73
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a70_45, (sa + L2_5)); mma_commit();
-      // %72 [%row, V] = sub %70, %71
-      float f72_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f72_48[i] = (f70_44[i] - f71_46[i]);
-      u32 a72_49[4][4]; pack<4>(a72_49, f72_48);
-      // %74 [K, V] = contract[%row] %5, %72
-      // %84 [K, V] = add %75, %74
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_49, (sa + L2_5)); mma_commit();
-      // %76 [%row, V] = mul %69, %66
+      float f74_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f74_44[i] = (((float*)(sp + L18_73))[frag_col(i)] * f33_22[i]);
+      // %75 [%row, V] = round %74
+      u32 a74_45[4][4]; pack<4>(a74_45, f74_44);
+      float f75_46[32];
+      unpack<4>(f75_46, a74_45);
+      // %77 [K, V] = contract[%row] %5, %75
+      // %79 [K, V] = add %87, %77
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a74_45, (sa + L2_5)); mma_commit();
+      // %76 [%row, V] = sub %74, %75
+      float f76_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_48[i] = (f74_44[i] - f75_46[i]);
+      u32 a76_49[4][4]; pack<4>(a76_49, f76_48);
+      // %78 [K, V] = contract[%row] %5, %76
+      // %88 [K, V] = add %79, %78
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a76_49, (sa + L2_5)); mma_commit();
+      // %80 [%row, V] = mul %73, %66
       mma_wait<2>();
       mma_ready<sizeof(f53_24) / 4>(f53_24);
-      float f76_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
-      // %77 [%row, V] = round %76
-      u32 a76_52[4][4]; pack<4>(a76_52, f76_51);
-      float f77_53[32];
-      unpack<4>(f77_53, a76_52);
-      // %79 [K, V] = contract[%row] %21, %77
-      // %81 [K, V] = add %84, %79
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a76_52, (sa + L5_21)); mma_commit();
-      // %78 [%row, V] = sub %76, %77
-      float f78_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_55[i] = (f76_51[i] - f77_53[i]);
-      u32 a78_56[4][4]; pack<4>(a78_56, f78_55);
-      // %80 [K, V] = contract[%row] %21, %78
-      // %85 [K, V] = add %81, %80
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a78_56, (sa + L5_21)); mma_commit();
+      float f80_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f80_51[i] = (((float*)(sp + L18_73))[frag_col(i)] * f53_24[i]);
+      // %81 [%row, V] = round %80
+      u32 a80_52[4][4]; pack<4>(a80_52, f80_51);
+      float f81_53[32];
+      unpack<4>(f81_53, a80_52);
+      // %83 [K, V] = contract[%row] %21, %81
+      // %85 [K, V] = add %88, %83
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a80_52, (sa + L5_21)); mma_commit();
+      // %82 [%row, V] = sub %80, %81
+      float f82_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f82_55[i] = (f80_51[i] - f81_53[i]);
+      u32 a82_56[4][4]; pack<4>(a82_56, f82_55);
+      // %84 [K, V] = contract[%row] %21, %82
+      // %89 [K, V] = add %85, %84
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a82_56, (sa + L5_21)); mma_commit();
+      // %67 [%row, V] = round %51
+      u32 a51_58[4][4]; pack<4>(a51_58, f33_22);
+      float f67_59[32];
+      unpack<4>(f67_59, a51_58);
+      // %68 [%row, V] = sub %51, %67
+      float f68_60[32];
+      UNROLL for (int i = 0; i < 32; ++i) f68_60[i] = (f33_22[i] - f67_59[i]);
+      // %69 [%row, V] = round %66
+      u32 a66_61[4][4]; pack<4>(a66_61, f53_24);
+      float f69_62[32];
+      unpack<4>(f69_62, a66_61);
+      // %70 [%row, V] = sub %66, %69
+      float f70_63[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_63[i] = (f53_24[i] - f69_62[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f83_13) / 4>(f83_13);
+      mma_ready<sizeof(f87_13) / 4>(f87_13);
       // store ws.S.written0, %51
       store_frag<4, 64, true>((oa + O1), f33_22, 0);
+      // store ws.S.written_rest0, %68
+      store_frag<4, 64, true>((oa + O2), f68_60, 0);
       // store ws.S.written1, %66
-      store_frag<4, 64, true>((oa + O2), f53_24, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
+      store_frag<4, 64, true>((oa + O3), f53_24, 0);
+      // store ws.S.written_rest1, %70
+      store_frag<4, 64, true>((oa + O4), f70_63, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f87_13[i];
       bar_arrive(empty + n % 1 * 8);
     }
   }

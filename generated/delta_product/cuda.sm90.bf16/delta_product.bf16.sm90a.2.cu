@@ -332,708 +332,397 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
   }
 }
 
-// Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Carries the cotangent of S against time.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_score_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const __grid_constant__ TensorMap m_ws_S_solved1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M20 = 0, M22_13 = 0, M24_43 = 0, M25_51 = 8192, M28 = 0, M29_21 = 8192, M31_77 = 0, M32_83 = 8192, M35 = 0, M36 = 8192, M37 = 0, M45 = 8192, M46 = 9216, M47 = 10240, M48 = 11264, M49 = 12288, M50 = 13312, M12_7 = 98304, M13_8 = 98560, M14_41 = 98816, M15_42 = 99072, M16_49 = 99328, M17_50 = 99584, M18_25 = 98304, M19_58 = 99840, M21_112 = 98560, M23_155 = 100096, M26_127 = 100352, M27_185 = 100608, M30_167 = 100864, M33_142 = 24576, M34_192 = 24832, M38_172 = 14336, M39_105 = 14592, M40_110 = 14848, M41_120 = 15104, M42_125 = 15360, M43_135 = 15616, M44_140 = 15872, M51_189 = 0, M52_196 = 256, M53_181 = 512, M54_182 = 0;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_16 = 24576, L4_24 = 32768, L5_29 = 40960, L6_30 = 49152, L7_37 = 57344, L8_45 = 65536, L9_50 = 73728, L10_58 = 81920, L11_64 = 90112, L12_68 = 98304, L13_73 = 106496, L14_77 = 114688, L15_87 = 122880, L18_13 = 131072, L19_85 = 131328, L20_91 = 131584, L21_100 = 131840, L22_107 = 132096, L16_9 = 0, L17_10 = 256;
   const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x;
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  (void)group, (void)basep;
-  const float asked7_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked41_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
-  const float asked49_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
-  // %0 [%row, V] = load d_o row
-  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %3 [%row, V] = load ws.S.written0 row
-  tile_load<64, 1, 128>((base + M1_3), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %14 [%row, K] = load k1 row
-  tile_load<64, 1, 128>((base + M2_14), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t); cp_commit();
-  // %17 [%row, V] = load ws.S.written1 row
-  tile_load<64, 1, 128>((base + M3_17), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %22 [%row, K] = load k2 row
-  tile_load<64, 1, 128>((base + M4_22), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
-  // %26 [K, V] = load ws.S.states
-  tile_load<64, 1, 128>((base + M5_26), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %34 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M6_34), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %1 [%row, V] = load ws.S.solved0 row
-  tile_load<64, 1, 128>((base + M7_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %2 [%row, V] = load ws.S.solved1 row
-  tile_load<64, 1, 128>((base + M8_2), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %54 [K, V] = load ws.S.cotangents
-  tile_load<64, 1, 128>((base + M9_54), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %187 [%row, V] = load v1 row
-  tile_load<64, 1, 128>((base + M10_187), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head, (i64)s_v1.token, length, 64, t); cp_commit();
-  // %194 [%row, V] = load v2 row
-  tile_load<64, 1, 128>((base + M11_194), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head, (i64)s_v2.token, length, 64, t); cp_commit();
-  // %7 [%row] = load g row
-  // %8 [%row] = cumsum %7
-  if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = asked7_0;
-  bar_sync(1, 128);
-  if (t < 32) vec_cumsum(((float*)(basep + M13_8)), ((float*)(basep + M12_7)), false, false);
-  // %41 [%row] = load beta1 row
-  if (const int i = t; i < 64) ((float*)(basep + M14_41))[i] = asked41_1;
-  // %42 [%row] = neg %41
-  float v42_3 = 0.f;
-  if (const int i = t; i < 64) v42_3 = (-asked41_1);
-  if (const int i = t; i < 64) ((float*)(basep + M15_42))[i] = v42_3;
-  // %49 [%row] = load beta2 row
-  if (const int i = t; i < 64) ((float*)(basep + M16_49))[i] = asked49_2;
-  // %50 [%row] = neg %49
-  float v50_4 = 0.f;
-  if (const int i = t; i < 64) v50_4 = (-asked49_2);
-  if (const int i = t; i < 64) ((float*)(basep + M17_50))[i] = v50_4;
-  // %9 [%col] = swap %8
-  // %25 [%row] = exp %8
-  bar_sync(1, 128);
-  float v25_5 = 0.f;
-  if (const int i = t; i < 64) v25_5 = m_exp(((float*)(basep + M13_8))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M18_25))[i] = v25_5;
-  // %56 [] = pick last %8
-  const float s56_6 = ((float*)(basep + M13_8))[63];
-  // %57 [%row] = sub %56, %8
-  float v57_7 = 0.f;
-  if (const int i = t; i < 64) v57_7 = (s56_6 - ((float*)(basep + M13_8))[i]);
-  // %58 [%row] = exp %57
-  float v58_8 = 0.f;
-  if (const int i = t; i < 64) v58_8 = m_exp(v57_7);
-  if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_8;
-  // %4 [%col, V] = swap %3
-  // %5 [%row, %col] = contract[V] %0, %4
-  cp_wait<11>();
-  bar_sync(1, 128);
-  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
-  cp_wait<10>();
-  team_sync(1);
-  float f5_10[32];
-  mma_open(); mma<64, 4, 64, false, true>(f5_10, a0_9, (base + M1_3)); mma_commit();
-  // %6 [%row, %col] = mask %5
-  mma_wait<0>();
-  mma_ready<sizeof(f5_10) / 4>(f5_10);
-  float f6_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f6_11[i] = (frag_col(i) <= frag_row(i) ? f5_10[i] : 0.f);
-  // %10 [%row, %col] = sub %8, %9
-  float f10_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(basep + M13_8))[frag_row(i)] - ((float*)(basep + M13_8))[frag_col(i)]);
-  // %11 [%row, %col] = mask %10
-  float f11_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_13[i] = (frag_col(i) <= frag_row(i) ? f10_12[i] : 0.f);
-  // %12 [%row, %col] = exp %11
-  float f12_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_14[i] = m_exp(f11_13[i]);
-  // %13 [%row, %col] = mul %12, %6
-  float f13_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_15[i] = (f12_14[i] * f6_11[i]);
-  // %15 [%col, K] = swap %14
-  // %18 [%col, V] = swap %17
-  // %19 [%row, %col] = contract[V] %0, %18
-  u32 a0_16[4][4]; load_as<4, 64, false>(a0_16, (base + M0_0));
-  cp_wait<8>();
-  team_sync(1);
-  float f19_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f19_17, a0_16, (base + M3_17)); mma_commit();
-  // %20 [%row, %col] = mask %19
-  mma_wait<0>();
-  mma_ready<sizeof(f19_17) / 4>(f19_17);
-  float f20_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_18[i] = (frag_col(i) <= frag_row(i) ? f19_17[i] : 0.f);
-  // %21 [%row, %col] = mul %12, %20
-  float f21_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_19[i] = (f12_14[i] * f20_18[i]);
-  // %23 [%col, K] = swap %22
-  // %27 [%row, K] = contract[V] %0, %26
-  u32 a0_20[4][4]; load_as<4, 64, false>(a0_20, (base + M0_0));
-  cp_wait<6>();
-  team_sync(1);
-  float f27_21[32];
-  mma_open(); mma<64, 4, 64, false, true>(f27_21, a0_20, (base + M5_26)); mma_commit();
-  // %28 [%row, K] = mul %25, %27
-  mma_wait<0>();
-  mma_ready<sizeof(f27_21) / 4>(f27_21);
-  float f28_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(basep + M18_25))[frag_row(i)] * f27_21[i]);
-  // %16 [%row, K] = contract[%col] %13, %15
-  // %29 [%row, K] = add %28, %16
-  u32 a13_23[4][4]; pack<4>(a13_23, f13_15);
-  float f29_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_24[i] = f28_22[i];
-  mma_open(); mma<64, 4, 64, true, false>(f29_24, a13_23, (base + M2_14)); mma_commit();
-  // %24 [%row, K] = contract[%col] %21, %23
-  // %30 [%row, K] = add %29, %24
-  mma_wait<0>();
-  mma_ready<sizeof(f29_24) / 4>(f29_24);
-  u32 a21_25[4][4]; pack<4>(a21_25, f21_19);
-  float f30_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f30_26[i] = f29_24[i];
-  mma_open(); mma<64, 4, 64, true, false>(f30_26, a21_25, (base + M4_22)); mma_commit();
-  // %31 [] = 0.125
-  // %32 [%row, K] = mul %30, %31
-  mma_wait<0>();
-  mma_ready<sizeof(f30_26) / 4>(f30_26);
-  float f32_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_27[i] = (f30_26[i] * 0.125f);
-  // store d_q, %32
-  store_frag<4, 64, false>((base + M20), f32_27, 0);
-  bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
-  // %111 [%row, K] = mul %28, %34
-  cp_wait<5>();
-  team_sync(1);
-  float f34_28[32];
-  load_frag<4, 64, false>(f34_28, (base + M6_34), 0);
-  float f111_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f111_29[i] = (f28_22[i] * f34_28[i]);
-  // %112 [%row] = sum[K] %111
-  row_sums_to<32>(((float*)(basep + M21_112)), f111_29);
-  // %36 [%col, K] = swap %34
-  // %198 [%col, %row] = swap %13
-  // %199 [%row, K] = contract[%col] %198, %36
-  store_frag<4, 64, false>((base + M22_13), f13_15, 0);
-  bar_sync(1, 128);
-  u32 a13_30[4][4]; load_as<4, 64, true>(a13_30, (base + M22_13));
-  float f199_31[32];
-  mma_open(); mma<64, 4, 64, true, true>(f199_31, a13_30, (base + M6_34)); mma_commit();
-  // %37 [%row, K] = mul %199, %31
-  mma_wait<0>();
-  mma_ready<sizeof(f199_31) / 4>(f199_31);
-  float f37_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_32[i] = (f199_31[i] * 0.125f);
-  // %38 [%row, %col] = contract[V] %1, %4
-  cp_wait<4>();
-  bar_sync(1, 128);
-  u32 a1_33[4][4]; load_as<4, 64, false>(a1_33, (base + M7_1));
-  float f38_34[32];
-  mma_open(); mma<64, 4, 64, false, true>(f38_34, a1_33, (base + M1_3)); mma_commit();
-  // %39 [%row, %col] = mask strict %38
-  mma_wait<0>();
-  mma_ready<sizeof(f38_34) / 4>(f38_34);
-  float f39_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_35[i] = (frag_col(i) < frag_row(i) ? f38_34[i] : 0.f);
-  // %40 [%row, %col] = mul %12, %39
-  float f40_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_36[i] = (f12_14[i] * f39_35[i]);
-  // %43 [%row, %col] = mul %42, %40
-  float f43_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_37[i] = (((float*)(basep + M15_42))[frag_row(i)] * f40_36[i]);
-  // %44 [%col, %row] = swap %43
-  // %46 [%row, %col] = contract[V] %2, %4
-  cp_wait<3>();
-  bar_sync(1, 128);
-  u32 a2_38[4][4]; load_as<4, 64, false>(a2_38, (base + M8_2));
-  float f46_39[32];
-  mma_open(); mma<64, 4, 64, false, true>(f46_39, a2_38, (base + M1_3)); mma_commit();
-  // %47 [%row, %col] = mask %46
-  mma_wait<0>();
-  mma_ready<sizeof(f46_39) / 4>(f46_39);
-  float f47_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_40[i] = (frag_col(i) <= frag_row(i) ? f46_39[i] : 0.f);
-  // %48 [%row, %col] = mul %12, %47
-  float f48_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_41[i] = (f12_14[i] * f47_40[i]);
-  // %51 [%row, %col] = mul %50, %48
-  float f51_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f51_42[i] = (((float*)(basep + M17_50))[frag_row(i)] * f48_41[i]);
-  // %52 [%col, %row] = swap %51
-  // %55 [%row, K] = contract[V] %3, %54
-  u32 a3_43[4][4]; load_as<4, 64, false>(a3_43, (base + M1_3));
-  cp_wait<2>();
-  team_sync(1);
-  float f55_44[32];
-  mma_open(); mma<64, 4, 64, false, true>(f55_44, a3_43, (base + M9_54)); mma_commit();
-  // %59 [%row, K] = mul %58, %55
-  mma_wait<0>();
-  mma_ready<sizeof(f55_44) / 4>(f55_44);
-  float f59_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f59_45[i] = (((float*)(basep + M19_58))[frag_row(i)] * f55_44[i]);
-  // %60 [%row, K] = add %59, %37
-  float f60_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f60_46[i] = (f59_45[i] + f37_32[i]);
-  // %154 [%row, K] = mul %59, %14
-  float f14_47[32];
-  load_frag<4, 64, false>(f14_47, (base + M2_14), 0);
-  float f154_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f154_48[i] = (f59_45[i] * f14_47[i]);
-  // %155 [%row] = sum[K] %154
-  row_sums_to<32>(((float*)(basep + M23_155)), f154_48);
-  // %45 [%row, K] = contract[%col] %44, %15
-  // %61 [%row, K] = add %60, %45
-  store_frag<4, 64, false>((base + M24_43), f43_37, 0);
-  bar_sync(1, 128);
-  u32 a43_49[4][4]; load_as<4, 64, true>(a43_49, (base + M24_43));
-  float f61_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f61_50[i] = f60_46[i];
-  mma_open(); mma<64, 4, 64, true, false>(f61_50, a43_49, (base + M2_14)); mma_commit();
-  // %53 [%row, K] = contract[%col] %52, %23
-  // %62 [%row, K] = add %61, %53
-  mma_wait<0>();
-  mma_ready<sizeof(f61_50) / 4>(f61_50);
-  store_frag<4, 64, false>((base + M25_51), f51_42, 0);
-  bar_sync(1, 128);
-  u32 a51_51[4][4]; load_as<4, 64, true>(a51_51, (base + M25_51));
-  float f62_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_52[i] = f61_50[i];
-  mma_open(); mma<64, 4, 64, true, false>(f62_52, a51_51, (base + M4_22)); mma_commit();
-  // %64 [%row, %col] = contract[V] %1, %18
-  u32 a1_53[4][4]; load_as<4, 64, false>(a1_53, (base + M7_1));
-  float f64_54[32];
-  mma_open(); mma<64, 4, 64, false, true>(f64_54, a1_53, (base + M3_17)); mma_commit();
-  // %65 [%row, %col] = mask strict %64
-  mma_wait<0>();
-  mma_ready<sizeof(f62_52) / 4>(f62_52);
-  mma_ready<sizeof(f64_54) / 4>(f64_54);
-  float f65_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_55[i] = (frag_col(i) < frag_row(i) ? f64_54[i] : 0.f);
-  // %66 [%row, %col] = mul %12, %65
-  float f66_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f66_56[i] = (f12_14[i] * f65_55[i]);
-  // %68 [%row, K] = contract[V] %1, %26
-  u32 a1_57[4][4]; load_as<4, 64, false>(a1_57, (base + M7_1));
-  float f68_58[32];
-  mma_open(); mma<64, 4, 64, false, true>(f68_58, a1_57, (base + M5_26)); mma_commit();
-  // %69 [%row, K] = mul %25, %68
-  mma_wait<0>();
-  mma_ready<sizeof(f68_58) / 4>(f68_58);
-  float f69_59[32];
-  UNROLL for (int i = 0; i < 32; ++i) f69_59[i] = (((float*)(basep + M18_25))[frag_row(i)] * f68_58[i]);
-  // %63 [%row, K] = contract[%col] %40, %15
-  // %70 [%row, K] = add %69, %63
-  u32 a40_60[4][4]; pack<4>(a40_60, f40_36);
-  float f70_61[32];
-  UNROLL for (int i = 0; i < 32; ++i) f70_61[i] = f69_59[i];
-  mma_open(); mma<64, 4, 64, true, false>(f70_61, a40_60, (base + M2_14)); mma_commit();
-  // %126 [%row, K] = mul %69, %14
-  float f14_62[32];
-  load_frag<4, 64, false>(f14_62, (base + M2_14), 0);
-  float f126_63[32];
-  UNROLL for (int i = 0; i < 32; ++i) f126_63[i] = (f69_59[i] * f14_62[i]);
-  // %127 [%row] = sum[K] %126
-  row_sums_to<32>(((float*)(basep + M26_127)), f126_63);
-  // %67 [%row, K] = contract[%col] %66, %23
-  // %71 [%row, K] = add %70, %67
-  mma_wait<0>();
-  mma_ready<sizeof(f70_61) / 4>(f70_61);
-  u32 a66_64[4][4]; pack<4>(a66_64, f66_56);
-  float f71_65[32];
-  UNROLL for (int i = 0; i < 32; ++i) f71_65[i] = f70_61[i];
-  mma_open(); mma<64, 4, 64, true, false>(f71_65, a66_64, (base + M4_22)); mma_commit();
-  // %72 [%row, K] = mul %71, %42
-  mma_wait<0>();
-  mma_ready<sizeof(f71_65) / 4>(f71_65);
-  float f72_66[32];
-  UNROLL for (int i = 0; i < 32; ++i) f72_66[i] = (f71_65[i] * ((float*)(basep + M15_42))[frag_row(i)]);
-  // %184 [%row, K] = mul %71, %14
-  float f184_67[32];
-  UNROLL for (int i = 0; i < 32; ++i) f184_67[i] = (f71_65[i] * f14_62[i]);
-  // %185 [%row] = sum[K] %184
-  row_sums_to<32>(((float*)(basep + M27_185)), f184_67);
-  // %73 [%row, K] = add %62, %72
-  float f73_68[32];
-  UNROLL for (int i = 0; i < 32; ++i) f73_68[i] = (f62_52[i] + f72_66[i]);
-  // store d_k1, %73
-  store_frag<4, 64, false>((base + M28), f73_68, 0);
-  bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
-  // %200 [%col, %row] = swap %21
-  // %201 [%row, K] = contract[%col] %200, %36
-  store_frag<4, 64, false>((base + M29_21), f21_19, 0);
-  bar_sync(1, 128);
-  u32 a21_69[4][4]; load_as<4, 64, true>(a21_69, (base + M29_21));
-  float f201_70[32];
-  mma_open(); mma<64, 4, 64, true, true>(f201_70, a21_69, (base + M6_34)); mma_commit();
-  // %76 [%row, K] = mul %201, %31
-  mma_wait<0>();
-  mma_ready<sizeof(f201_70) / 4>(f201_70);
-  float f76_71[32];
-  UNROLL for (int i = 0; i < 32; ++i) f76_71[i] = (f201_70[i] * 0.125f);
-  // %77 [%row, %col] = mul %42, %66
-  float f77_72[32];
-  UNROLL for (int i = 0; i < 32; ++i) f77_72[i] = (((float*)(basep + M15_42))[frag_row(i)] * f66_56[i]);
-  // %78 [%col, %row] = swap %77
-  // %80 [%row, %col] = contract[V] %2, %18
-  u32 a2_73[4][4]; load_as<4, 64, false>(a2_73, (base + M8_2));
-  float f80_74[32];
-  mma_open(); mma<64, 4, 64, false, true>(f80_74, a2_73, (base + M3_17)); mma_commit();
-  // %81 [%row, %col] = mask strict %80
-  mma_wait<0>();
-  mma_ready<sizeof(f80_74) / 4>(f80_74);
-  float f81_75[32];
-  UNROLL for (int i = 0; i < 32; ++i) f81_75[i] = (frag_col(i) < frag_row(i) ? f80_74[i] : 0.f);
-  // %82 [%row, %col] = mul %12, %81
-  float f82_76[32];
-  UNROLL for (int i = 0; i < 32; ++i) f82_76[i] = (f12_14[i] * f81_75[i]);
-  // %83 [%row, %col] = mul %50, %82
-  float f83_77[32];
-  UNROLL for (int i = 0; i < 32; ++i) f83_77[i] = (((float*)(basep + M17_50))[frag_row(i)] * f82_76[i]);
-  // %84 [%col, %row] = swap %83
-  // %86 [%row, K] = contract[V] %17, %54
-  u32 a17_78[4][4]; load_as<4, 64, false>(a17_78, (base + M3_17));
-  float f86_79[32];
-  mma_open(); mma<64, 4, 64, false, true>(f86_79, a17_78, (base + M9_54)); mma_commit();
-  // %87 [%row, K] = mul %58, %86
-  mma_wait<0>();
-  mma_ready<sizeof(f86_79) / 4>(f86_79);
-  float f87_80[32];
-  UNROLL for (int i = 0; i < 32; ++i) f87_80[i] = (((float*)(basep + M19_58))[frag_row(i)] * f86_79[i]);
-  // %88 [%row, K] = add %87, %76
-  float f88_81[32];
-  UNROLL for (int i = 0; i < 32; ++i) f88_81[i] = (f87_80[i] + f76_71[i]);
-  // %166 [%row, K] = mul %87, %22
-  float f22_82[32];
-  load_frag<4, 64, false>(f22_82, (base + M4_22), 0);
-  float f166_83[32];
-  UNROLL for (int i = 0; i < 32; ++i) f166_83[i] = (f87_80[i] * f22_82[i]);
-  // %167 [%row] = sum[K] %166
-  row_sums_to<32>(((float*)(basep + M30_167)), f166_83);
-  // %79 [%row, K] = contract[%col] %78, %15
-  // %89 [%row, K] = add %88, %79
-  store_frag<4, 64, false>((base + M31_77), f77_72, 0);
-  bar_sync(1, 128);
-  u32 a77_84[4][4]; load_as<4, 64, true>(a77_84, (base + M31_77));
-  float f89_85[32];
-  UNROLL for (int i = 0; i < 32; ++i) f89_85[i] = f88_81[i];
-  mma_open(); mma<64, 4, 64, true, false>(f89_85, a77_84, (base + M2_14)); mma_commit();
-  // %85 [%row, K] = contract[%col] %84, %23
-  // %90 [%row, K] = add %89, %85
-  mma_wait<0>();
-  mma_ready<sizeof(f89_85) / 4>(f89_85);
-  store_frag<4, 64, false>((base + M32_83), f83_77, 0);
-  bar_sync(1, 128);
-  u32 a83_86[4][4]; load_as<4, 64, true>(a83_86, (base + M32_83));
-  float f90_87[32];
-  UNROLL for (int i = 0; i < 32; ++i) f90_87[i] = f89_85[i];
-  mma_open(); mma<64, 4, 64, true, false>(f90_87, a83_86, (base + M4_22)); mma_commit();
-  // %93 [%row, K] = contract[V] %2, %26
-  u32 a2_88[4][4]; load_as<4, 64, false>(a2_88, (base + M8_2));
-  float f93_89[32];
-  mma_open(); mma<64, 4, 64, false, true>(f93_89, a2_88, (base + M5_26)); mma_commit();
-  // %94 [%row, K] = mul %25, %93
-  mma_wait<0>();
-  mma_ready<sizeof(f90_87) / 4>(f90_87);
-  mma_ready<sizeof(f93_89) / 4>(f93_89);
-  float f94_90[32];
-  UNROLL for (int i = 0; i < 32; ++i) f94_90[i] = (((float*)(basep + M18_25))[frag_row(i)] * f93_89[i]);
-  // %91 [%row, K] = contract[%col] %48, %15
-  // %95 [%row, K] = add %94, %91
-  u32 a48_91[4][4]; pack<4>(a48_91, f48_41);
-  float f95_92[32];
-  UNROLL for (int i = 0; i < 32; ++i) f95_92[i] = f94_90[i];
-  mma_open(); mma<64, 4, 64, true, false>(f95_92, a48_91, (base + M2_14)); mma_commit();
-  // %141 [%row, K] = mul %94, %22
-  float f22_93[32];
-  load_frag<4, 64, false>(f22_93, (base + M4_22), 0);
-  float f141_94[32];
-  UNROLL for (int i = 0; i < 32; ++i) f141_94[i] = (f94_90[i] * f22_93[i]);
-  // %142 [%row] = sum[K] %141
-  row_sums_to<32>(((float*)(basep + M33_142)), f141_94);
-  // %92 [%row, K] = contract[%col] %82, %23
-  // %96 [%row, K] = add %95, %92
-  mma_wait<0>();
-  mma_ready<sizeof(f95_92) / 4>(f95_92);
-  u32 a82_95[4][4]; pack<4>(a82_95, f82_76);
-  float f96_96[32];
-  UNROLL for (int i = 0; i < 32; ++i) f96_96[i] = f95_92[i];
-  mma_open(); mma<64, 4, 64, true, false>(f96_96, a82_95, (base + M4_22)); mma_commit();
-  // %97 [%row, K] = mul %96, %50
-  mma_wait<0>();
-  mma_ready<sizeof(f96_96) / 4>(f96_96);
-  float f97_97[32];
-  UNROLL for (int i = 0; i < 32; ++i) f97_97[i] = (f96_96[i] * ((float*)(basep + M17_50))[frag_row(i)]);
-  // %191 [%row, K] = mul %96, %22
-  float f191_98[32];
-  UNROLL for (int i = 0; i < 32; ++i) f191_98[i] = (f96_96[i] * f22_93[i]);
-  // %192 [%row] = sum[K] %191
-  row_sums_to<32>(((float*)(basep + M34_192)), f191_98);
-  // %98 [%row, K] = add %90, %97
-  float f98_99[32];
-  UNROLL for (int i = 0; i < 32; ++i) f98_99[i] = (f90_87[i] + f97_97[i]);
-  // store d_k2, %98
-  store_frag<4, 64, false>((base + M35), f98_99, 0);
-  bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M35), t);
-  // %99 [%row, V] = mul %1, %41
-  float f1_100[32];
-  load_frag<4, 64, false>(f1_100, (base + M7_1), 0);
-  float f99_101[32];
-  UNROLL for (int i = 0; i < 32; ++i) f99_101[i] = (f1_100[i] * ((float*)(basep + M14_41))[frag_row(i)]);
-  // store d_v1, %99
-  store_frag<4, 64, false>((base + M36), f99_101, 0);
-  bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M36), t);
-  // %100 [%row, V] = mul %2, %49
-  float f2_102[32];
-  load_frag<4, 64, false>(f2_102, (base + M8_2), 0);
-  float f100_103[32];
-  UNROLL for (int i = 0; i < 32; ++i) f100_103[i] = (f2_102[i] * ((float*)(basep + M16_49))[frag_row(i)]);
-  // store d_v2, %100
-  store_frag<4, 64, false>((base + M37), f100_103, 0);
-  bar_sync(1, 128);
-  tile_store<64, 1, 128>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M37), t);
-  // %101 [%row, %col] = contract[K] %34, %15
-  u32 a34_104[4][4]; load_as<4, 64, false>(a34_104, (base + M6_34));
-  float f101_105[32];
-  mma_open(); mma<64, 4, 64, false, true>(f101_105, a34_104, (base + M2_14)); mma_commit();
-  // %102 [%row, %col] = mask strict %101
-  mma_wait<0>();
-  mma_ready<sizeof(f101_105) / 4>(f101_105);
-  float f102_106[32];
-  UNROLL for (int i = 0; i < 32; ++i) f102_106[i] = (frag_col(i) < frag_row(i) ? f101_105[i] : 0.f);
-  // %103 [%row, %col] = mul %31, %102
-  float f103_107[32];
-  UNROLL for (int i = 0; i < 32; ++i) f103_107[i] = (0.125f * f102_106[i]);
-  // %104 [%row, %col] = mul %13, %103
-  float f104_108[32];
-  UNROLL for (int i = 0; i < 32; ++i) f104_108[i] = (f13_15[i] * f103_107[i]);
-  // %106 [%row, %col] = contract[K] %34, %23
-  u32 a34_109[4][4]; load_as<4, 64, false>(a34_109, (base + M6_34));
-  float f106_110[32];
-  mma_open(); mma<64, 4, 64, false, true>(f106_110, a34_109, (base + M4_22)); mma_commit();
-  // %107 [%row, %col] = mask strict %106
-  mma_wait<0>();
-  mma_ready<sizeof(f106_110) / 4>(f106_110);
-  float f107_111[32];
-  UNROLL for (int i = 0; i < 32; ++i) f107_111[i] = (frag_col(i) < frag_row(i) ? f106_110[i] : 0.f);
-  // %108 [%row, %col] = mul %31, %107
-  float f108_112[32];
-  UNROLL for (int i = 0; i < 32; ++i) f108_112[i] = (0.125f * f107_111[i]);
-  // %109 [%row, %col] = mul %21, %108
-  float f109_113[32];
-  UNROLL for (int i = 0; i < 32; ++i) f109_113[i] = (f21_19[i] * f108_112[i]);
-  // %116 [%row, %col] = contract[K] %14, %15
-  u32 a14_114[4][4]; load_as<4, 64, false>(a14_114, (base + M2_14));
-  float f116_115[32];
-  mma_open(); mma<64, 4, 64, false, true>(f116_115, a14_114, (base + M2_14)); mma_commit();
-  // %117 [%row, %col] = mask strict %116
-  mma_wait<0>();
-  mma_ready<sizeof(f116_115) / 4>(f116_115);
-  float f117_116[32];
-  UNROLL for (int i = 0; i < 32; ++i) f117_116[i] = (frag_col(i) < frag_row(i) ? f116_115[i] : 0.f);
-  // %118 [%row, %col] = mul %42, %117
-  float f118_117[32];
-  UNROLL for (int i = 0; i < 32; ++i) f118_117[i] = (((float*)(basep + M15_42))[frag_row(i)] * f117_116[i]);
-  // %119 [%row, %col] = mul %40, %118
-  float f119_118[32];
-  UNROLL for (int i = 0; i < 32; ++i) f119_118[i] = (f40_36[i] * f118_117[i]);
-  // %121 [%row, %col] = contract[K] %14, %23
-  u32 a14_119[4][4]; load_as<4, 64, false>(a14_119, (base + M2_14));
-  float f121_120[32];
-  mma_open(); mma<64, 4, 64, false, true>(f121_120, a14_119, (base + M4_22)); mma_commit();
-  // %122 [%row, %col] = mask strict %121
-  mma_wait<0>();
-  mma_ready<sizeof(f121_120) / 4>(f121_120);
-  float f122_121[32];
-  UNROLL for (int i = 0; i < 32; ++i) f122_121[i] = (frag_col(i) < frag_row(i) ? f121_120[i] : 0.f);
-  // %123 [%row, %col] = mul %42, %122
-  float f123_122[32];
-  UNROLL for (int i = 0; i < 32; ++i) f123_122[i] = (((float*)(basep + M15_42))[frag_row(i)] * f122_121[i]);
-  // %124 [%row, %col] = mul %66, %123
-  float f124_123[32];
-  UNROLL for (int i = 0; i < 32; ++i) f124_123[i] = (f66_56[i] * f123_122[i]);
-  // %131 [%row, %col] = contract[K] %22, %15
-  u32 a22_124[4][4]; load_as<4, 64, false>(a22_124, (base + M4_22));
-  float f131_125[32];
-  mma_open(); mma<64, 4, 64, false, true>(f131_125, a22_124, (base + M2_14)); mma_commit();
-  // %132 [%row, %col] = mask strict %131
-  mma_wait<0>();
-  mma_ready<sizeof(f131_125) / 4>(f131_125);
-  float f132_126[32];
-  UNROLL for (int i = 0; i < 32; ++i) f132_126[i] = (frag_col(i) < frag_row(i) ? f131_125[i] : 0.f);
-  // %133 [%row, %col] = mul %50, %132
-  float f133_127[32];
-  UNROLL for (int i = 0; i < 32; ++i) f133_127[i] = (((float*)(basep + M17_50))[frag_row(i)] * f132_126[i]);
-  // %134 [%row, %col] = mul %48, %133
-  float f134_128[32];
-  UNROLL for (int i = 0; i < 32; ++i) f134_128[i] = (f48_41[i] * f133_127[i]);
-  // %136 [%row, %col] = contract[K] %22, %23
-  u32 a22_129[4][4]; load_as<4, 64, false>(a22_129, (base + M4_22));
-  float f136_130[32];
-  mma_open(); mma<64, 4, 64, false, true>(f136_130, a22_129, (base + M4_22)); mma_commit();
-  // %137 [%row, %col] = mask strict %136
-  mma_wait<0>();
-  mma_ready<sizeof(f136_130) / 4>(f136_130);
-  float f137_131[32];
-  UNROLL for (int i = 0; i < 32; ++i) f137_131[i] = (frag_col(i) < frag_row(i) ? f136_130[i] : 0.f);
-  // %138 [%row, %col] = mul %50, %137
-  float f138_132[32];
-  UNROLL for (int i = 0; i < 32; ++i) f138_132[i] = (((float*)(basep + M17_50))[frag_row(i)] * f137_131[i]);
-  // %139 [%row, %col] = mul %82, %138
-  float f139_133[32];
-  UNROLL for (int i = 0; i < 32; ++i) f139_133[i] = (f82_76[i] * f138_132[i]);
-  // %172 [K] = contract[V] %26, %54
-  float v172_134 = 0.f;
-  if (const int i = t; i < 64) v172_134 = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
-  if (const int i = t; i < 64) ((float*)(basep + M38_172))[i] = v172_134;
-  // %174 [] = exp %56
-  const float s174_135 = m_exp(s56_6);
-  // %105 [%row] = sum[%col] %104
-  row_sums_to<32>(((float*)(basep + M39_105)), f104_108);
-  // %110 [%row] = sum[%col] %109
-  row_sums_to<32>(((float*)(basep + M40_110)), f109_113);
-  // %120 [%row] = sum[%col] %119
-  row_sums_to<32>(((float*)(basep + M41_120)), f119_118);
-  // %125 [%row] = sum[%col] %124
-  row_sums_to<32>(((float*)(basep + M42_125)), f124_123);
-  // %135 [%row] = sum[%col] %134
-  row_sums_to<32>(((float*)(basep + M43_135)), f134_128);
-  // %140 [%row] = sum[%col] %139
-  row_sums_to<32>(((float*)(basep + M44_140)), f139_133);
-  // %148 [%col] = sum[%row] %104
-  col_sums_part<32>(((float*)(basep + M45)), f104_108, 64, 0);
-  // %150 [%col] = sum[%row] %119
-  col_sums_part<32>(((float*)(basep + M46)), f119_118, 64, 0);
-  // %152 [%col] = sum[%row] %134
-  col_sums_part<32>(((float*)(basep + M47)), f134_128, 64, 0);
-  // %160 [%col] = sum[%row] %109
-  col_sums_part<32>(((float*)(basep + M48)), f109_113, 64, 0);
-  // %162 [%col] = sum[%row] %124
-  col_sums_part<32>(((float*)(basep + M49)), f124_123, 64, 0);
-  // %164 [%col] = sum[%row] %139
-  col_sums_part<32>(((float*)(basep + M50)), f139_133, 64, 0);
-  // %188 [%row, V] = mul %1, %187
-  float f1_136[32];
-  load_frag<4, 64, false>(f1_136, (base + M7_1), 0);
-  cp_wait<1>();
-  bar_sync(1, 128);
-  float f187_137[32];
-  load_frag<4, 64, false>(f187_137, (base + M10_187), 0);
-  float f188_138[32];
-  UNROLL for (int i = 0; i < 32; ++i) f188_138[i] = (f1_136[i] * f187_137[i]);
-  // %189 [%row] = sum[V] %188
-  row_sums_to<32>(((float*)(basep + M51_189)), f188_138);
-  // %195 [%row, V] = mul %2, %194
-  float f2_139[32];
-  load_frag<4, 64, false>(f2_139, (base + M8_2), 0);
-  cp_wait<0>();
-  bar_sync(1, 128);
-  float f194_140[32];
-  load_frag<4, 64, false>(f194_140, (base + M11_194), 0);
-  float f195_141[32];
-  UNROLL for (int i = 0; i < 32; ++i) f195_141[i] = (f2_139[i] * f194_140[i]);
-  // %196 [%row] = sum[V] %195
-  row_sums_to<32>(((float*)(basep + M52_196)), f195_141);
-  // %173 [] = sum[K] %172
-  const float s173_142 = vec_sum<64>(((float*)(basep + M38_172)));
-  // %113 [%row] = mul %31, %112
-  float v113_143 = 0.f;
-  if (const int i = t; i < 64) v113_143 = (0.125f * ((float*)(basep + M21_112))[i]);
-  // %114 [%row] = add %113, %105
-  float v114_144 = 0.f;
-  if (const int i = t; i < 64) v114_144 = (v113_143 + ((float*)(basep + M39_105))[i]);
-  // %115 [%row] = add %114, %110
-  float v115_145 = 0.f;
-  if (const int i = t; i < 64) v115_145 = (v114_144 + ((float*)(basep + M40_110))[i]);
-  // %128 [%row] = mul %42, %127
-  float v128_146 = 0.f;
-  if (const int i = t; i < 64) v128_146 = (v42_3 * ((float*)(basep + M26_127))[i]);
-  // %129 [%row] = add %128, %120
-  float v129_147 = 0.f;
-  if (const int i = t; i < 64) v129_147 = (v128_146 + ((float*)(basep + M41_120))[i]);
-  // %130 [%row] = add %129, %125
-  float v130_148 = 0.f;
-  if (const int i = t; i < 64) v130_148 = (v129_147 + ((float*)(basep + M42_125))[i]);
-  // %143 [%row] = mul %50, %142
-  float v143_149 = 0.f;
-  if (const int i = t; i < 64) v143_149 = (v50_4 * ((float*)(basep + M33_142))[i]);
-  // %144 [%row] = add %143, %135
-  float v144_150 = 0.f;
-  if (const int i = t; i < 64) v144_150 = (v143_149 + ((float*)(basep + M43_135))[i]);
-  // %145 [%row] = add %144, %140
-  float v145_151 = 0.f;
-  if (const int i = t; i < 64) v145_151 = (v144_150 + ((float*)(basep + M44_140))[i]);
-  // %146 [%row] = add %115, %130
-  float v146_152 = 0.f;
-  if (const int i = t; i < 64) v146_152 = (v115_145 + v130_148);
-  // %147 [%row] = add %146, %145
-  float v147_153 = 0.f;
-  if (const int i = t; i < 64) v147_153 = (v146_152 + v145_151);
-  float v148_154 = 0.f;
-  if (const int i = t; i < 64) v148_154 = ((float*)(basep + M45))[i] + ((float*)(basep + M45))[64 + i] + ((float*)(basep + M45))[128 + i] + ((float*)(basep + M45))[192 + i];
-  float v150_155 = 0.f;
-  if (const int i = t; i < 64) v150_155 = ((float*)(basep + M46))[i] + ((float*)(basep + M46))[64 + i] + ((float*)(basep + M46))[128 + i] + ((float*)(basep + M46))[192 + i];
-  float v152_156 = 0.f;
-  if (const int i = t; i < 64) v152_156 = ((float*)(basep + M47))[i] + ((float*)(basep + M47))[64 + i] + ((float*)(basep + M47))[128 + i] + ((float*)(basep + M47))[192 + i];
-  float v160_157 = 0.f;
-  if (const int i = t; i < 64) v160_157 = ((float*)(basep + M48))[i] + ((float*)(basep + M48))[64 + i] + ((float*)(basep + M48))[128 + i] + ((float*)(basep + M48))[192 + i];
-  float v162_158 = 0.f;
-  if (const int i = t; i < 64) v162_158 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
-  float v164_159 = 0.f;
-  if (const int i = t; i < 64) v164_159 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
-  // %149 [%row] = swap %148
-  // %151 [%row] = swap %150
-  // %153 [%row] = swap %152
-  // %156 [%row] = add %155, %149
-  float v156_160 = 0.f;
-  if (const int i = t; i < 64) v156_160 = (((float*)(basep + M23_155))[i] + v148_154);
-  // %157 [%row] = add %156, %151
-  float v157_161 = 0.f;
-  if (const int i = t; i < 64) v157_161 = (v156_160 + v150_155);
-  // %158 [%row] = add %157, %153
-  float v158_162 = 0.f;
-  if (const int i = t; i < 64) v158_162 = (v157_161 + v152_156);
-  // %159 [%row] = neg %158
-  float v159_163 = 0.f;
-  if (const int i = t; i < 64) v159_163 = (-v158_162);
-  // %161 [%row] = swap %160
-  // %163 [%row] = swap %162
-  // %165 [%row] = swap %164
-  // %168 [%row] = add %167, %161
-  float v168_164 = 0.f;
-  if (const int i = t; i < 64) v168_164 = (((float*)(basep + M30_167))[i] + v160_157);
-  // %169 [%row] = add %168, %163
-  float v169_165 = 0.f;
-  if (const int i = t; i < 64) v169_165 = (v168_164 + v162_158);
-  // %170 [%row] = add %169, %165
-  float v170_166 = 0.f;
-  if (const int i = t; i < 64) v170_166 = (v169_165 + v164_159);
-  // %171 [%row] = neg %170
-  float v171_167 = 0.f;
-  if (const int i = t; i < 64) v171_167 = (-v170_166);
-  // %175 [] = mul %174, %173
-  const float s175_168 = (s174_135 * s173_142);
-  // %180 [%row] = add %147, %159
-  float v180_169 = 0.f;
-  if (const int i = t; i < 64) v180_169 = (v147_153 + v159_163);
-  // %181 [%row] = add %180, %171
-  float v181_170 = 0.f;
-  if (const int i = t; i < 64) v181_170 = (v180_169 + v171_167);
-  if (const int i = t; i < 64) ((float*)(basep + M53_181))[i] = v181_170;
-  // %186 [%row] = neg %185
-  float v186_171 = 0.f;
-  if (const int i = t; i < 64) v186_171 = (-((float*)(basep + M27_185))[i]);
-  // %190 [%row] = add %186, %189
-  float v190_172 = 0.f;
-  if (const int i = t; i < 64) v190_172 = (v186_171 + ((float*)(basep + M51_189))[i]);
-  // store d_beta1, %190
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_172);
-  // %193 [%row] = neg %192
-  float v193_173 = 0.f;
-  if (const int i = t; i < 64) v193_173 = (-((float*)(basep + M34_192))[i]);
-  // %197 [%row] = add %193, %196
-  bar_sync(1, 128);
-  float v197_174 = 0.f;
-  if (const int i = t; i < 64) v197_174 = (v193_173 + ((float*)(basep + M52_196))[i]);
-  // store d_beta2, %197
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_174);
-  // %176 [] = sum[%row] %155
-  const float s176_175 = vec_sum<64>(((float*)(basep + M23_155)));
-  // %177 [] = sum[%row] %167
-  const float s177_176 = vec_sum<64>(((float*)(basep + M30_167)));
-  // %182 [%row] = cumsum reversed %181
-  if (t < 32) vec_cumsum(((float*)(basep + M54_182)), ((float*)(basep + M53_181)), false, true);
-  // %178 [] = add %175, %176
-  const float s178_177 = (s175_168 + s176_175);
-  // %179 [] = add %178, %177
-  const float s179_178 = (s178_177 + s177_176);
-  // %183 [%row] = add %182, %179
-  bar_sync(1, 128);
-  float v183_179 = 0.f;
-  if (const int i = t; i < 64) v183_179 = (((float*)(basep + M54_182))[i] + s179_178);
-  // store d_g, %183
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v183_179);
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 157952, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r9_0[1];
+    float r89_2[1];
+    float r98_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %89 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r89_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %98 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r98_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 133120; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load k1 row
+      // %15 [%row, %col] = load ws.S.score0_0
+      // %16 [%row, %col] = load ws.S.score_rest0_0
+      // %24 [%row, K] = load k2 row
+      // %29 [%row, %col] = load ws.S.score0_1
+      // %30 [%row, %col] = load ws.S.score_rest0_1
+      // %37 [%row, %col] = load ws.S.solve0_0
+      // %45 [%row, %col] = load ws.S.rest0_0
+      // %50 [%row, %col] = load ws.S.solve1_0
+      // %58 [%row, %col] = load ws.S.rest1_0
+      // %64 [%row, %col] = load ws.S.solve0_1
+      // %68 [%row, %col] = load ws.S.rest0_1
+      // %73 [%row, %col] = load ws.S.solve1_1
+      // %77 [%row, %col] = load ws.S.rest1_1
+      // %87 [%row, K] = load q row
+      if (t == 96) {
+        const u32 bar = landed + n % 1 * 8;
+        bar_expect(bar, 131072);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_15, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_29, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_30, m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7_37, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8_45, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9_50, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10_58, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11_64, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12_68, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13_73, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14_77, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L15_87, m_q, 0, head, first, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_d_o, v0, head, first);
+      tile_prefetch<1>(m_k1, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_q, 0, head, first);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    auto drain = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved1, v0, head, first, (oa + O2));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      if (t == 96) bulk_commit();
+    };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v9_1 = r9_0[0];
+      const float v89_3 = r89_2[0];
+      const float v98_5 = r98_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
+      // %10 [%row] = cumsum %9
+      if (const int i = t; i < 64) ((float*)(basep + L16_9))[i] = v9_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L16_9)), false, false);
+      // %11 [] = pick last %10
+      bar_sync(1, 128);
+      const float s11_6 = ((float*)(basep + L17_10))[63];
+      // %12 [%row] = sub %11, %10
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L17_10))[i]);
+      // %13 [%row] = exp %12
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L18_13))[i] = v13_8;
+      // %17 [%col, %row] = swap %15
+      // %20 [%col, %row] = swap %16
+      // %31 [%col, %row] = swap %29
+      // %33 [%col, %row] = swap %30
+      // %40 [%col, %row] = swap %37
+      // %46 [%col, %row] = swap %45
+      // %53 [%col, %row] = swap %50
+      // %59 [%col, %row] = swap %58
+      // %65 [%col, %row] = swap %64
+      // %69 [%col, %row] = swap %68
+      // %74 [%col, %row] = swap %73
+      // %78 [%col, %row] = swap %77
+      // %83 [%row] = exp %10
+      float v83_9 = 0.f;
+      if (const int i = t; i < 64) v83_9 = m_exp(((float*)(basep + L17_10))[i]);
+      // %84 [] = 0.125
+      // %85 [%row] = mul %83, %84
+      float v85_10 = 0.f;
+      if (const int i = t; i < 64) v85_10 = (v83_9 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L19_85))[i] = v85_10;
+      // %90 [%row] = neg %89
+      float v90_11 = 0.f;
+      if (const int i = t; i < 64) v90_11 = (-v89_3);
+      // %91 [%row] = mul %83, %90
+      float v91_12 = 0.f;
+      if (const int i = t; i < 64) v91_12 = (v83_9 * v90_11);
+      if (const int i = t; i < 64) ((float*)(sp + L20_91))[i] = v91_12;
+      // %99 [%row] = neg %98
+      float v99_13 = 0.f;
+      if (const int i = t; i < 64) v99_13 = (-v98_5);
+      // %100 [%row] = mul %83, %99
+      float v100_14 = 0.f;
+      if (const int i = t; i < 64) v100_14 = (v83_9 * v99_13);
+      if (const int i = t; i < 64) ((float*)(sp + L21_100))[i] = v100_14;
+      // %107 [] = exp %11
+      const float s107_15 = m_exp(s11_6);
+      if (t == 0) ((float*)(sp + L22_107))[0] = s107_15;
+      bar_sync(1, 128);
+      if (length < 64) {
+        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        tile_clear<64, 1>((sa + L15_87), length, t);
+        proxy_fence();
+      }
+      if (t == 96) bulk_wait<0>();
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
+    }
+    if (t == 96) bulk_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+      // store ws.S.cotangents, %1
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %18 [%col, V] = swap %2
+      // %19 [%row, V] = contract[%col] %17, %18
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f19_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
+      // %21 [%row, V] = contract[%col] %20, %18
+      // %22 [%row, V] = add %19, %21
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
+      // %32 [%row, V] = contract[%col] %31, %18
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f32_6[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
+      // %34 [%row, V] = contract[%col] %33, %18
+      // %35 [%row, V] = add %32, %34
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
+      // %4 [K, V] = round %1
+      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
+      float f4_9[32];
+      unpack<4>(f4_9, a1_8);
+      // %6 [%row, V] = contract[K] %3, %4
+      float f6_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
+      // %108 [K, V] = mul %107, %1
+      const float s107_15 = ((float*)(sp + L22_107))[0];
+      float f108_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
+      // %14 [%row, V] = mul %13, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f19_3) / 4>(f19_3);
+      mma_ready<sizeof(f32_6) / 4>(f32_6);
+      mma_ready<sizeof(f6_11) / 4>(f6_11);
+      float f14_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
+      // %23 [%row, V] = add %14, %22
+      float f23_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
+      // %25 [%row, V] = contract[K] %24, %4
+      float f25_20[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
+      // %26 [%row, V] = contract[K] %24, %5
+      // %27 [%row, V] = add %25, %26
+      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
+      // %28 [%row, V] = mul %13, %27
+      mma_wait<0>();
+      mma_ready<sizeof(f25_20) / 4>(f25_20);
+      float f28_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
+      // %36 [%row, V] = add %28, %35
+      float f36_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
+      // %38 [%row, V] = round %23
+      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
+      float f38_25[32];
+      unpack<4>(f38_25, a23_24);
+      // %41 [%col, V] = swap %38
+      // %42 [%row, V] = contract[%col] %40, %41
+      float f42_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
+      // %39 [%row, V] = sub %23, %38
+      float f39_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
+      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
+      // %43 [%col, V] = swap %39
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %48 [%row, V] = add %42, %44
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
+      // %47 [%row, V] = contract[%col] %46, %41
+      // %49 [%row, V] = add %48, %47
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
+      // %67 [%row, V] = contract[%col] %65, %43
+      // %71 [%row, V] = add %66, %67
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
+      // %70 [%row, V] = contract[%col] %69, %41
+      // %72 [%row, V] = add %71, %70
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
+      // %51 [%row, V] = round %36
+      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
+      float f51_37[32];
+      unpack<4>(f51_37, a36_36);
+      // %54 [%col, V] = swap %51
+      // %55 [%row, V] = contract[%col] %53, %54
+      // %61 [%row, V] = add %49, %55
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
+      // %75 [%row, V] = contract[%col] %74, %54
+      // %80 [%row, V] = add %72, %75
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
+      // %52 [%row, V] = sub %36, %51
+      float f52_40[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
+      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
+      // %56 [%col, V] = swap %52
+      // %57 [%row, V] = contract[%col] %53, %56
+      // %62 [%row, V] = add %61, %57
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %54
+      // %63 [%row, V] = add %62, %60
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
+      // %76 [%row, V] = contract[%col] %74, %56
+      // %81 [%row, V] = add %80, %76
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
+      // %79 [%row, V] = contract[%col] %78, %54
+      // %82 [%row, V] = add %81, %79
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
+      // %86 [%row, V] = mul %85, %2
+      float f2_46[32];
+      load_frag<4, 64, true>(f2_46, (sa + L0_2), 0);
+      float f86_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_47[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_46[i]);
+      u32 a86_48[4][4]; pack<4>(a86_48, f86_47);
+      // %88 [K, V] = contract[%row] %87, %86
+      // %109 [K, V] = add %108, %88
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_48, (sa + L15_87)); mma_commit();
+      // %92 [%row, V] = mul %91, %63
+      mma_wait<3>();
+      mma_ready<sizeof(f42_27) / 4>(f42_27);
+      float f92_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_50[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
+      // %93 [%row, V] = round %92
+      u32 a92_51[4][4]; pack<4>(a92_51, f92_50);
+      float f93_52[32];
+      unpack<4>(f93_52, a92_51);
+      // %95 [K, V] = contract[%row] %3, %93
+      // %97 [K, V] = add %109, %95
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_51, (sa + L1_3)); mma_commit();
+      // %94 [%row, V] = sub %92, %93
+      float f94_54[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_54[i] = (f92_50[i] - f93_52[i]);
+      u32 a94_55[4][4]; pack<4>(a94_55, f94_54);
+      // %96 [K, V] = contract[%row] %3, %94
+      // %110 [K, V] = add %97, %96
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_55, (sa + L1_3)); mma_commit();
+      // %101 [%row, V] = mul %100, %82
+      mma_wait<3>();
+      mma_ready<sizeof(f66_33) / 4>(f66_33);
+      float f101_57[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_57[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      // %102 [%row, V] = round %101
+      u32 a101_58[4][4]; pack<4>(a101_58, f101_57);
+      float f102_59[32];
+      unpack<4>(f102_59, a101_58);
+      // %104 [K, V] = contract[%row] %24, %102
+      // %106 [K, V] = add %110, %104
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
+      // %103 [%row, V] = sub %101, %102
+      float f103_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_57[i] - f102_59[i]);
+      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
+      // %105 [K, V] = contract[%row] %24, %103
+      // %111 [K, V] = add %106, %105
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f108_16) / 4>(f108_16);
+      // store ws.S.solved0, %63
+      store_frag<4, 64, true>((oa + O1), f42_27, 0);
+      // store ws.S.solved1, %82
+      store_frag<4, 64, true>((oa + O2), f66_33, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
+      proxy_fence();
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // store d_S, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
 }
 
 // Reads the tokens one at a time.

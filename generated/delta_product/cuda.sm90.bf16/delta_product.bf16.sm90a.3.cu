@@ -6,315 +6,6 @@ constexpr int kChunk = 64;
 #include "prelude.cuh"
 typedef bf16 io;
 
-// What every segment makes of the S before it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_15 = 8192, L2_23 = 16384, L3_30 = 24576, L4_34 = 32768, L5_41 = 40960, L6_46 = 49152, L7_49 = 57344, L8_53 = 65536, L9_56 = 73728, L12_13 = 81920, L13_21 = 82176, L14_63 = 82432, L15_76 = 82688, L10_8 = 0, L11_9 = 256;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 166912, empty = full + 16, landed = empty + 16;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r8_0[1];
-    float r11_2[1];
-    float r19_4[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %8 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %11 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 82944; (void)to;
-      // %2 [%row, K] = load k1 row
-      // %15 [%row, K] = load k2 row
-      // %23 [%row, %col] = load ws.S.solve0_0
-      // %30 [%row, %col] = load ws.S.rest0_0
-      // %34 [%row, %col] = load ws.S.solve0_1
-      // %41 [%row, %col] = load ws.S.rest0_1
-      // %46 [%row, %col] = load ws.S.solve1_0
-      // %49 [%row, %col] = load ws.S.rest1_0
-      // %53 [%row, %col] = load ws.S.solve1_1
-      // %56 [%row, %col] = load ws.S.rest1_1
-      if (t == 96) {
-        const u32 bar = landed + n % 2 * 8;
-        bar_expect(bar, 81920);
-        tile_bulk<64, 1>(to + L0_2, m_k1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_15, m_k2, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_23, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3_30, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_34, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_41, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_46, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L7_49, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L8_53, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L9_56, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
-      }
-    };
-    auto prefetch = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      tile_prefetch<1>(m_k1, 0, head, first);
-      tile_prefetch<1>(m_k2, 0, head, first);
-      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 82944; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v8_1 = r8_0[0];
-      const float v11_3 = r11_2[0];
-      const float v19_5 = r19_4[0];
-      if (n + 1 < walk_chunks) ask(n + 1);
-      // %9 [%row] = cumsum %8
-      if (const int i = t; i < 64) ((float*)(basep + L10_8))[i] = v8_1;
-      bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L11_9)), ((float*)(basep + L10_8)), false, false);
-      // %10 [%row] = exp %9
-      bar_sync(1, 128);
-      float v10_6 = 0.f;
-      if (const int i = t; i < 64) v10_6 = m_exp(((float*)(basep + L11_9))[i]);
-      // %12 [%row] = neg %11
-      float v12_7 = 0.f;
-      if (const int i = t; i < 64) v12_7 = (-v11_3);
-      // %13 [%row] = mul %10, %12
-      float v13_8 = 0.f;
-      if (const int i = t; i < 64) v13_8 = (v10_6 * v12_7);
-      if (const int i = t; i < 64) ((float*)(sp + L12_13))[i] = v13_8;
-      // %20 [%row] = neg %19
-      float v20_9 = 0.f;
-      if (const int i = t; i < 64) v20_9 = (-v19_5);
-      // %21 [%row] = mul %10, %20
-      float v21_10 = 0.f;
-      if (const int i = t; i < 64) v21_10 = (v10_6 * v20_9);
-      if (const int i = t; i < 64) ((float*)(sp + L13_21))[i] = v21_10;
-      // %61 [] = pick last %9
-      const float s61_11 = ((float*)(basep + L11_9))[63];
-      // %62 [%row] = sub %61, %9
-      float v62_12 = 0.f;
-      if (const int i = t; i < 64) v62_12 = (s61_11 - ((float*)(basep + L11_9))[i]);
-      // %63 [%row] = exp %62
-      float v63_13 = 0.f;
-      if (const int i = t; i < 64) v63_13 = m_exp(v62_12);
-      if (const int i = t; i < 64) ((float*)(sp + L14_63))[i] = v63_13;
-      // %76 [] = exp %61
-      const float s76_14 = m_exp(s61_11);
-      if (t == 0) ((float*)(sp + L15_76))[0] = s76_14;
-      bar_sync(1, 128);
-      if (length < 64) {
-        bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_15), length, t);
-        proxy_fence();
-      }
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
-    }
-  }
-  else {
-    // %0 [K, K'] = identity
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 82944; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 0; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      // %3 [K, K'] = round %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f3_3[32];
-      unpack<4>(f3_3, a1_2);
-      // %5 [%row, K'] = contract[K] %2, %3
-      float f5_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f5_5, a1_2, (sa + L0_2)); mma_commit();
-      // %16 [%row, K'] = contract[K] %15, %3
-      float f16_7[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_7, a1_2, (sa + L1_15)); mma_commit();
-      // %4 [K, K'] = sub %1, %3
-      float f4_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f1_1[i] - f3_3[i]);
-      u32 a4_9[4][4]; pack<4>(a4_9, f4_8);
-      // %6 [%row, K'] = contract[K] %2, %4
-      // %7 [%row, K'] = add %5, %6
-      mma_open(); mma<64, 4, 64, false, false>(f5_5, a4_9, (sa + L0_2)); mma_commit();
-      // %17 [%row, K'] = contract[K] %15, %4
-      // %18 [%row, K'] = add %16, %17
-      mma_open(); mma<64, 4, 64, false, false>(f16_7, a4_9, (sa + L1_15)); mma_commit();
-      // %77 [K, K'] = mul %76, %1
-      const float s76_12 = ((float*)(sp + L15_76))[0];
-      float f77_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f77_13[i] = (s76_12 * f1_1[i]);
-      // %14 [%row, K'] = mul %13, %7
-      mma_wait<1>();
-      mma_ready<sizeof(f5_5) / 4>(f5_5);
-      float f14_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_14[i] = (((float*)(sp + L12_13))[frag_col(i)] * f5_5[i]);
-      // %22 [%row, K'] = mul %21, %18
-      mma_wait<0>();
-      mma_ready<sizeof(f16_7) / 4>(f16_7);
-      float f22_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_15[i] = (((float*)(sp + L13_21))[frag_col(i)] * f16_7[i]);
-      // %24 [%row, K'] = round %14
-      u32 a14_16[4][4]; pack<4>(a14_16, f14_14);
-      float f24_17[32];
-      unpack<4>(f24_17, a14_16);
-      // %26 [%col, K'] = swap %24
-      // %27 [%row, K'] = contract[%col] %23, %26
-      float f27_19[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_19, a14_16, (sa + L2_23)); mma_commit();
-      // %47 [%row, K'] = contract[%col] %46, %26
-      float f47_21[32];
-      mma_open(); mma<64, 4, 64, false, true>(f47_21, a14_16, (sa + L6_46)); mma_commit();
-      // %25 [%row, K'] = sub %14, %24
-      float f25_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_22[i] = (f14_14[i] - f24_17[i]);
-      u32 a25_23[4][4]; pack<4>(a25_23, f25_22);
-      // %28 [%col, K'] = swap %25
-      // %29 [%row, K'] = contract[%col] %23, %28
-      // %32 [%row, K'] = add %27, %29
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a25_23, (sa + L2_23)); mma_commit();
-      // %31 [%row, K'] = contract[%col] %30, %26
-      // %33 [%row, K'] = add %32, %31
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a14_16, (sa + L3_30)); mma_commit();
-      // %48 [%row, K'] = contract[%col] %46, %28
-      // %51 [%row, K'] = add %47, %48
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a25_23, (sa + L6_46)); mma_commit();
-      // %50 [%row, K'] = contract[%col] %49, %26
-      // %52 [%row, K'] = add %51, %50
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a14_16, (sa + L7_49)); mma_commit();
-      // %35 [%row, K'] = round %22
-      u32 a22_28[4][4]; pack<4>(a22_28, f22_15);
-      float f35_29[32];
-      unpack<4>(f35_29, a22_28);
-      // %37 [%col, K'] = swap %35
-      // %38 [%row, K'] = contract[%col] %34, %37
-      // %43 [%row, K'] = add %33, %38
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L4_34)); mma_commit();
-      // %54 [%row, K'] = contract[%col] %53, %37
-      // %58 [%row, K'] = add %52, %54
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L8_53)); mma_commit();
-      // %36 [%row, K'] = sub %22, %35
-      float f36_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_32[i] = (f22_15[i] - f35_29[i]);
-      u32 a36_33[4][4]; pack<4>(a36_33, f36_32);
-      // %39 [%col, K'] = swap %36
-      // %40 [%row, K'] = contract[%col] %34, %39
-      // %44 [%row, K'] = add %43, %40
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a36_33, (sa + L4_34)); mma_commit();
-      // %42 [%row, K'] = contract[%col] %41, %37
-      // %45 [%row, K'] = add %44, %42
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a22_28, (sa + L5_41)); mma_commit();
-      // %55 [%row, K'] = contract[%col] %53, %39
-      // %59 [%row, K'] = add %58, %55
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a36_33, (sa + L8_53)); mma_commit();
-      // %57 [%row, K'] = contract[%col] %56, %37
-      // %60 [%row, K'] = add %59, %57
-      mma_open(); mma<64, 4, 64, false, false>(f47_21, a22_28, (sa + L9_56)); mma_commit();
-      // %64 [%row, K'] = mul %63, %45
-      mma_wait<2>();
-      mma_ready<sizeof(f27_19) / 4>(f27_19);
-      float f64_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f64_38[i] = (((float*)(sp + L14_63))[frag_col(i)] * f27_19[i]);
-      // %70 [%row, K'] = mul %63, %60
-      mma_wait<0>();
-      mma_ready<sizeof(f47_21) / 4>(f47_21);
-      float f70_39[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_39[i] = (((float*)(sp + L14_63))[frag_col(i)] * f47_21[i]);
-      // %65 [%row, K'] = round %64
-      u32 a64_40[4][4]; pack<4>(a64_40, f64_38);
-      float f65_41[32];
-      unpack<4>(f65_41, a64_40);
-      // %67 [K, K'] = contract[%row] %2, %65
-      // %69 [K, K'] = add %77, %67
-      mma_open(); mma<64, 4, 64, true, false>(f77_13, a64_40, (sa + L0_2)); mma_commit();
-      // %66 [%row, K'] = sub %64, %65
-      float f66_43[32];
-      UNROLL for (int i = 0; i < 32; ++i) f66_43[i] = (f64_38[i] - f65_41[i]);
-      u32 a66_44[4][4]; pack<4>(a66_44, f66_43);
-      // %68 [K, K'] = contract[%row] %2, %66
-      // %78 [K, K'] = add %69, %68
-      mma_open(); mma<64, 4, 64, true, false>(f77_13, a66_44, (sa + L0_2)); mma_commit();
-      // %71 [%row, K'] = round %70
-      u32 a70_46[4][4]; pack<4>(a70_46, f70_39);
-      float f71_47[32];
-      unpack<4>(f71_47, a70_46);
-      // %73 [K, K'] = contract[%row] %15, %71
-      // %75 [K, K'] = add %78, %73
-      mma_open(); mma<64, 4, 64, true, false>(f77_13, a70_46, (sa + L1_15)); mma_commit();
-      // %72 [%row, K'] = sub %70, %71
-      float f72_49[32];
-      UNROLL for (int i = 0; i < 32; ++i) f72_49[i] = (f70_39[i] - f71_47[i]);
-      u32 a72_50[4][4]; pack<4>(a72_50, f72_49);
-      // %74 [K, K'] = contract[%row] %15, %72
-      // %79 [K, K'] = add %75, %74
-      mma_open(); mma<64, 4, 64, true, false>(f77_13, a72_50, (sa + L1_15)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f77_13) / 4>(f77_13);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f77_13[i];
-      bar_arrive(empty + n % 2 * 8);
-    }
-    // %80 [K, K'] = round %1
-    u32 a1_52[4][4]; pack<4>(a1_52, f1_1);
-    float f80_53[32];
-    unpack<4>(f80_53, a1_52);
-    // %81 [K, K'] = sub %1, %80
-    float f81_54[32];
-    UNROLL for (int i = 0; i < 32; ++i) f81_54[i] = (f1_1[i] - f80_53[i]);
-    // store ws.S.map, %80
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f80_53[i]); }
-    // store ws.S.map_rest, %81
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f81_54[i]); }
-  }
-}
-
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -423,424 +114,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
 }
 
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_score_rest0_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_o, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L14_67 = 98304, L15_68 = 106496, L16_79 = 114688, L17_80 = 122880, L18_91 = 131072, L1_3 = 139264, L4_19 = 139520, L21_15 = 139776, L22_26 = 140032, L23_96 = 140288, L24_102 = 140544, L25_115 = 140800, L19_11 = 0, L20_12 = 256;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 9216, full = base + 150272, empty = full + 8, landed = empty + 8;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r3_0[1];
-    float r11_2[1];
-    float r19_4[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 1 * 141312; (void)to;
-      // %2 [%row, V] = load v1 row
-      // %5 [%row, K] = load k1 row
-      // %18 [%row, V] = load v2 row
-      // %21 [%row, K] = load k2 row
-      // %29 [%row, %col] = load ws.S.solve0_0
-      // %36 [%row, %col] = load ws.S.rest0_0
-      // %40 [%row, %col] = load ws.S.solve0_1
-      // %47 [%row, %col] = load ws.S.rest0_1
-      // %52 [%row, %col] = load ws.S.solve1_0
-      // %55 [%row, %col] = load ws.S.rest1_0
-      // %59 [%row, %col] = load ws.S.solve1_1
-      // %62 [%row, %col] = load ws.S.rest1_1
-      // %67 [%row, %col] = load ws.S.score0_0
-      // %68 [%row, %col] = load ws.S.score_rest0_0
-      // %79 [%row, %col] = load ws.S.score0_1
-      // %80 [%row, %col] = load ws.S.score_rest0_1
-      // %91 [%row, K] = load q row
-      if (t == 96) {
-        const u32 bar = landed + n % 1 * 8;
-        bar_expect(bar, 139264);
-        tile_bulk<64, 1>(to + L0_2, m_v1, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_5, m_k1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_18, m_v2, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L5_21, m_k2, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L6_29, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L7_36, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L8_40, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L9_47, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L10_52, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L11_55, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L12_59, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L13_62, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L14_67, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L15_68, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L16_79, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L17_80, m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L18_91, m_q, 0, head, first, bar);
-      }
-    };
-    auto prefetch = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      tile_prefetch<1>(m_v1, v0, head, first);
-      tile_prefetch<1>(m_k1, 0, head, first);
-      tile_prefetch<1>(m_v2, v0, head, first);
-      tile_prefetch<1>(m_k2, 0, head, first);
-      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_q, 0, head, first);
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 1 * 8192; (void)oa;
-      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
-      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 96) bulk_commit();
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 141312; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v3_1 = r3_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
-      const float v11_3 = r11_2[0];
-      const float v19_5 = r19_4[0];
-      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      // %12 [%row] = cumsum %11
-      if (const int i = t; i < 64) ((float*)(basep + L19_11))[i] = v11_3;
-      bar_sync(1, 128);
-      if (t < 32) vec_cumsum(((float*)(basep + L20_12)), ((float*)(basep + L19_11)), false, false);
-      // %13 [%row] = exp %12
-      bar_sync(1, 128);
-      float v13_6 = 0.f;
-      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L20_12))[i]);
-      // %14 [%row] = neg %3
-      float v14_7 = 0.f;
-      if (const int i = t; i < 64) v14_7 = (-v3_1);
-      // %15 [%row] = mul %13, %14
-      float v15_8 = 0.f;
-      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
-      if (const int i = t; i < 64) ((float*)(sp + L21_15))[i] = v15_8;
-      // %25 [%row] = neg %19
-      float v25_9 = 0.f;
-      if (const int i = t; i < 64) v25_9 = (-v19_5);
-      // %26 [%row] = mul %13, %25
-      float v26_10 = 0.f;
-      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
-      if (const int i = t; i < 64) ((float*)(sp + L22_26))[i] = v26_10;
-      // %95 [] = 0.125
-      // %96 [%row] = mul %13, %95
-      float v96_11 = 0.f;
-      if (const int i = t; i < 64) v96_11 = (v13_6 * 0.125f);
-      if (const int i = t; i < 64) ((float*)(sp + L23_96))[i] = v96_11;
-      // %100 [] = pick last %12
-      const float s100_12 = ((float*)(basep + L20_12))[63];
-      // %101 [%row] = sub %100, %12
-      float v101_13 = 0.f;
-      if (const int i = t; i < 64) v101_13 = (s100_12 - ((float*)(basep + L20_12))[i]);
-      // %102 [%row] = exp %101
-      float v102_14 = 0.f;
-      if (const int i = t; i < 64) v102_14 = m_exp(v101_13);
-      if (const int i = t; i < 64) ((float*)(sp + L24_102))[i] = v102_14;
-      // %115 [] = exp %100
-      const float s115_15 = m_exp(s100_12);
-      if (t == 0) ((float*)(sp + L25_115))[0] = s115_15;
-      bar_sync(1, 128);
-      if (length < 64) {
-        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L3_18), length, t);
-        tile_clear<64, 1>((sa + L5_21), length, t);
-        tile_clear<64, 1>((sa + L18_91), length, t);
-        proxy_fence();
-      }
-      if (t == 96) bulk_wait<0>();
-      bar_arrive(full + n % 1 * 8);
-      if (n + 1 >= 1) taken_back(n + 1 - 1);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 1) drain(n + 1 - 1);
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
-    }
-    if (t == 96) bulk_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load ws.S.entry, whole S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 141312; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 8192; (void)oa;
-      bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
-      // %6 [K, V] = round %1
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f6_3[32];
-      unpack<4>(f6_3, a1_2);
-      // %8 [%row, V] = contract[K] %5, %6
-      float f8_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_5, a1_2, (sa + L2_5)); mma_commit();
-      // %22 [%row, V] = contract[K] %21, %6
-      float f22_7[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_7, a1_2, (sa + L5_21)); mma_commit();
-      // %92 [%row, V] = contract[K] %91, %6
-      float f92_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f92_9, a1_2, (sa + L18_91)); mma_commit();
-      // %7 [K, V] = sub %1, %6
-      float f7_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_10[i] = (f1_1[i] - f6_3[i]);
-      u32 a7_11[4][4]; pack<4>(a7_11, f7_10);
-      // %9 [%row, V] = contract[K] %5, %7
-      // %10 [%row, V] = add %8, %9
-      mma_open(); mma<64, 4, 64, false, false>(f8_5, a7_11, (sa + L2_5)); mma_commit();
-      // %23 [%row, V] = contract[K] %21, %7
-      // %24 [%row, V] = add %22, %23
-      mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_11, (sa + L5_21)); mma_commit();
-      // %93 [%row, V] = contract[K] %91, %7
-      // %94 [%row, V] = add %92, %93
-      mma_open(); mma<64, 4, 64, false, false>(f92_9, a7_11, (sa + L18_91)); mma_commit();
-      // %116 [K, V] = mul %115, %1
-      const float s115_15 = ((float*)(sp + L25_115))[0];
-      float f116_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f116_16[i] = (s115_15 * f1_1[i]);
-      // %16 [%row, V] = mul %15, %10
-      mma_wait<2>();
-      mma_ready<sizeof(f8_5) / 4>(f8_5);
-      float f16_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (((float*)(sp + L21_15))[frag_col(i)] * f8_5[i]);
-      // %27 [%row, V] = mul %26, %24
-      mma_wait<1>();
-      mma_ready<sizeof(f22_7) / 4>(f22_7);
-      float f27_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (((float*)(sp + L22_26))[frag_col(i)] * f22_7[i]);
-      // %97 [%row, V] = mul %96, %94
-      mma_wait<0>();
-      mma_ready<sizeof(f92_9) / 4>(f92_9);
-      float f97_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f97_19[i] = (((float*)(sp + L23_96))[frag_col(i)] * f92_9[i]);
-      // %4 [%row, V] = mul %2, %3
-      float f2_20[32];
-      load_frag<4, 64, true>(f2_20, (sa + L0_2), 0);
-      float f4_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_21[i] = (f2_20[i] * ((float*)(sp + L1_3))[frag_col(i)]);
-      // %17 [%row, V] = add %16, %4
-      float f17_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_22[i] = (f16_17[i] + f4_21[i]);
-      // %30 [%row, V] = round %17
-      u32 a17_23[4][4]; pack<4>(a17_23, f17_22);
-      float f30_24[32];
-      unpack<4>(f30_24, a17_23);
-      // %32 [%col, V] = swap %30
-      // %33 [%row, V] = contract[%col] %29, %32
-      float f33_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_26, a17_23, (sa + L6_29)); mma_commit();
-      // %53 [%row, V] = contract[%col] %52, %32
-      float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a17_23, (sa + L10_52)); mma_commit();
-      // %31 [%row, V] = sub %17, %30
-      float f31_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_22[i] - f30_24[i]);
-      u32 a31_30[4][4]; pack<4>(a31_30, f31_29);
-      // %34 [%col, V] = swap %31
-      // %35 [%row, V] = contract[%col] %29, %34
-      // %38 [%row, V] = add %33, %35
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a31_30, (sa + L6_29)); mma_commit();
-      // %37 [%row, V] = contract[%col] %36, %32
-      // %39 [%row, V] = add %38, %37
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a17_23, (sa + L7_36)); mma_commit();
-      // %54 [%row, V] = contract[%col] %52, %34
-      // %57 [%row, V] = add %53, %54
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a31_30, (sa + L10_52)); mma_commit();
-      // %56 [%row, V] = contract[%col] %55, %32
-      // %58 [%row, V] = add %57, %56
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a17_23, (sa + L11_55)); mma_commit();
-      // %20 [%row, V] = mul %18, %19
-      float f18_35[32];
-      load_frag<4, 64, true>(f18_35, (sa + L3_18), 0);
-      float f20_36[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_36[i] = (f18_35[i] * ((float*)(sp + L4_19))[frag_col(i)]);
-      // %28 [%row, V] = add %27, %20
-      float f28_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f28_37[i] = (f27_18[i] + f20_36[i]);
-      // %41 [%row, V] = round %28
-      u32 a28_38[4][4]; pack<4>(a28_38, f28_37);
-      float f41_39[32];
-      unpack<4>(f41_39, a28_38);
-      // %43 [%col, V] = swap %41
-      // %44 [%row, V] = contract[%col] %40, %43
-      // %49 [%row, V] = add %39, %44
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L8_40)); mma_commit();
-      // %60 [%row, V] = contract[%col] %59, %43
-      // %64 [%row, V] = add %58, %60
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L12_59)); mma_commit();
-      // %42 [%row, V] = sub %28, %41
-      float f42_42[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_42[i] = (f28_37[i] - f41_39[i]);
-      u32 a42_43[4][4]; pack<4>(a42_43, f42_42);
-      // %45 [%col, V] = swap %42
-      // %46 [%row, V] = contract[%col] %40, %45
-      // %50 [%row, V] = add %49, %46
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a42_43, (sa + L8_40)); mma_commit();
-      // %48 [%row, V] = contract[%col] %47, %43
-      // %51 [%row, V] = add %50, %48
-      mma_open(); mma<64, 4, 64, false, false>(f33_26, a28_38, (sa + L9_47)); mma_commit();
-      // %75 [%col, V] = swap %51
-      // %61 [%row, V] = contract[%col] %59, %45
-      // %65 [%row, V] = add %64, %61
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a42_43, (sa + L12_59)); mma_commit();
-      // %63 [%row, V] = contract[%col] %62, %43
-      // %66 [%row, V] = add %65, %63
-      mma_open(); mma<64, 4, 64, false, false>(f53_28, a28_38, (sa + L13_62)); mma_commit();
-      // %87 [%col, V] = swap %66
-      // %103 [%row, V] = mul %102, %51
-      mma_wait<2>();
-      mma_ready<sizeof(f33_26) / 4>(f33_26);
-      float f103_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f103_48[i] = (((float*)(sp + L24_102))[frag_col(i)] * f33_26[i]);
-      // %104 [%row, V] = round %103
-      u32 a103_49[4][4]; pack<4>(a103_49, f103_48);
-      float f104_50[32];
-      unpack<4>(f104_50, a103_49);
-      // %106 [K, V] = contract[%row] %5, %104
-      // %108 [K, V] = add %116, %106
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a103_49, (sa + L2_5)); mma_commit();
-      // %105 [%row, V] = sub %103, %104
-      float f105_52[32];
-      UNROLL for (int i = 0; i < 32; ++i) f105_52[i] = (f103_48[i] - f104_50[i]);
-      u32 a105_53[4][4]; pack<4>(a105_53, f105_52);
-      // %107 [K, V] = contract[%row] %5, %105
-      // %117 [K, V] = add %108, %107
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a105_53, (sa + L2_5)); mma_commit();
-      // %109 [%row, V] = mul %102, %66
-      mma_wait<2>();
-      mma_ready<sizeof(f53_28) / 4>(f53_28);
-      float f109_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f109_55[i] = (((float*)(sp + L24_102))[frag_col(i)] * f53_28[i]);
-      // %110 [%row, V] = round %109
-      u32 a109_56[4][4]; pack<4>(a109_56, f109_55);
-      float f110_57[32];
-      unpack<4>(f110_57, a109_56);
-      // %112 [K, V] = contract[%row] %21, %110
-      // %114 [K, V] = add %117, %112
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a109_56, (sa + L5_21)); mma_commit();
-      // %111 [%row, V] = sub %109, %110
-      float f111_59[32];
-      UNROLL for (int i = 0; i < 32; ++i) f111_59[i] = (f109_55[i] - f110_57[i]);
-      u32 a111_60[4][4]; pack<4>(a111_60, f111_59);
-      // %113 [K, V] = contract[%row] %21, %111
-      // %118 [K, V] = add %114, %113
-      mma_open(); mma<64, 4, 64, true, false>(f116_16, a111_60, (sa + L5_21)); mma_commit();
-      // %69 [%row, V] = round %51
-      u32 a51_62[4][4]; pack<4>(a51_62, f33_26);
-      float f69_63[32];
-      unpack<4>(f69_63, a51_62);
-      // %71 [%col, V] = swap %69
-      // %72 [%row, V] = contract[%col] %67, %71
-      // %77 [%row, V] = add %97, %72
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L14_67)); mma_commit();
-      // %70 [%row, V] = sub %51, %69
-      float f70_65[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_65[i] = (f33_26[i] - f69_63[i]);
-      u32 a70_66[4][4]; pack<4>(a70_66, f70_65);
-      // %73 [%col, V] = swap %70
-      // %74 [%row, V] = contract[%col] %67, %73
-      // %78 [%row, V] = add %77, %74
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a70_66, (sa + L14_67)); mma_commit();
-      // %76 [%row, V] = contract[%col] %68, %75
-      // %98 [%row, V] = add %78, %76
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a51_62, (sa + L15_68)); mma_commit();
-      // %81 [%row, V] = round %66
-      u32 a66_69[4][4]; pack<4>(a66_69, f53_28);
-      float f81_70[32];
-      unpack<4>(f81_70, a66_69);
-      // %83 [%col, V] = swap %81
-      // %84 [%row, V] = contract[%col] %79, %83
-      // %89 [%row, V] = add %98, %84
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L16_79)); mma_commit();
-      // %82 [%row, V] = sub %66, %81
-      float f82_72[32];
-      UNROLL for (int i = 0; i < 32; ++i) f82_72[i] = (f53_28[i] - f81_70[i]);
-      u32 a82_73[4][4]; pack<4>(a82_73, f82_72);
-      // %85 [%col, V] = swap %82
-      // %86 [%row, V] = contract[%col] %79, %85
-      // %90 [%row, V] = add %89, %86
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a82_73, (sa + L16_79)); mma_commit();
-      // %88 [%row, V] = contract[%col] %80, %87
-      // %99 [%row, V] = add %90, %88
-      mma_open(); mma<64, 4, 64, false, false>(f97_19, a66_69, (sa + L17_80)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f116_16) / 4>(f116_16);
-      mma_ready<sizeof(f97_19) / 4>(f97_19);
-      // store o, %99
-      store_frag<4, 64, true>((oa + O0), f97_19, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f116_16[i];
-      proxy_fence();
-      bar_arrive(empty + n % 1 * 8);
-    }
-    // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const __grid_constant__ TensorMap m_ws_S_written1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written_rest0, bf16* __restrict__ p_ws_S_written1, bf16* __restrict__ p_ws_S_written_rest1, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const __grid_constant__ TensorMap m_ws_S_written_rest0, const __grid_constant__ TensorMap m_ws_S_written1, const __grid_constant__ TensorMap m_ws_S_written_rest1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_69 = 99328, L19_82 = 99584, L14_11 = 0, L15_12 = 256;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, O3 = 24576, O4 = 32768, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_73 = 99328, L19_86 = 99584, L14_11 = 0, L15_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -854,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 125440, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 41984, full = base + 141824, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -933,12 +210,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      const u32 oa = out0 + n % 1 * 40960; (void)oa;
       if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
       if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written1, v0, head, first, (oa + O2));
-      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written_rest0, v0, head, first, (oa + O2));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written_rest0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written1, v0, head, first, (oa + O3));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O3), t);
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written_rest1, v0, head, first, (oa + O4));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written_rest1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O4), t);
       if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) { ask(0); issue(0); }
@@ -977,18 +258,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       float v26_10 = 0.f;
       if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
       if (const int i = t; i < 64) ((float*)(sp + L17_26))[i] = v26_10;
-      // %67 [] = pick last %12
-      const float s67_11 = ((float*)(basep + L15_12))[63];
-      // %68 [%row] = sub %67, %12
-      float v68_12 = 0.f;
-      if (const int i = t; i < 64) v68_12 = (s67_11 - ((float*)(basep + L15_12))[i]);
-      // %69 [%row] = exp %68
-      float v69_13 = 0.f;
-      if (const int i = t; i < 64) v69_13 = m_exp(v68_12);
-      if (const int i = t; i < 64) ((float*)(sp + L18_69))[i] = v69_13;
-      // %82 [] = exp %67
-      const float s82_14 = m_exp(s67_11);
-      if (t == 0) ((float*)(sp + L19_82))[0] = s82_14;
+      // %71 [] = pick last %12
+      const float s71_11 = ((float*)(basep + L15_12))[63];
+      // %72 [%row] = sub %71, %12
+      float v72_12 = 0.f;
+      if (const int i = t; i < 64) v72_12 = (s71_11 - ((float*)(basep + L15_12))[i]);
+      // %73 [%row] = exp %72
+      float v73_13 = 0.f;
+      if (const int i = t; i < 64) v73_13 = m_exp(v72_12);
+      if (const int i = t; i < 64) ((float*)(sp + L18_73))[i] = v73_13;
+      // %86 [] = exp %71
+      const float s86_14 = m_exp(s71_11);
+      if (t == 0) ((float*)(sp + L19_86))[0] = s86_14;
       bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 1 * 8, (n / 1) & 1);
@@ -1021,7 +302,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      const u32 oa = out0 + n % 1 * 40960; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       bar_wait(landed + n % 1 * 8, (n / 1) & 1);
       // store ws.S.states, %1
@@ -1046,10 +327,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // %23 [%row, V] = contract[K] %21, %7
       // %24 [%row, V] = add %22, %23
       mma_open(); mma<64, 4, 64, false, false>(f22_7, a7_9, (sa + L5_21)); mma_commit();
-      // %83 [K, V] = mul %82, %1
-      const float s82_12 = ((float*)(sp + L19_82))[0];
-      float f83_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
+      // %87 [K, V] = mul %86, %1
+      const float s86_12 = ((float*)(sp + L19_86))[0];
+      float f87_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f87_13[i] = (s86_12 * f1_1[i]);
       // %16 [%row, V] = mul %15, %10
       mma_wait<1>();
       mma_ready<sizeof(f8_5) / 4>(f8_5);
@@ -1132,53 +413,549 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // %63 [%row, V] = contract[%col] %62, %43
       // %66 [%row, V] = add %65, %63
       mma_open(); mma<64, 4, 64, false, false>(f53_24, a28_34, (sa + L13_62)); mma_commit();
-      // %70 [%row, V] = mul %69, %51
+      // %74 [%row, V] = mul %73, %51
       mma_wait<2>();
       mma_ready<sizeof(f33_22) / 4>(f33_22);
-      float f70_44[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_44[i] = (((float*)(sp + L18_69))[frag_col(i)] * f33_22[i]);
-      // %71 [%row, V] = round %70
-      u32 a70_45[4][4]; pack<4>(a70_45, f70_44);
-      float f71_46[32];
-      unpack<4>(f71_46, a70_45);
-      // %73 [K, V] = contract[%row] %5, %71
-      // %75 [K, V] = add %83, %73
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a70_45, (sa + L2_5)); mma_commit();
-      // %72 [%row, V] = sub %70, %71
-      float f72_48[32];
-      UNROLL for (int i = 0; i < 32; ++i) f72_48[i] = (f70_44[i] - f71_46[i]);
-      u32 a72_49[4][4]; pack<4>(a72_49, f72_48);
-      // %74 [K, V] = contract[%row] %5, %72
-      // %84 [K, V] = add %75, %74
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a72_49, (sa + L2_5)); mma_commit();
-      // %76 [%row, V] = mul %69, %66
+      float f74_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f74_44[i] = (((float*)(sp + L18_73))[frag_col(i)] * f33_22[i]);
+      // %75 [%row, V] = round %74
+      u32 a74_45[4][4]; pack<4>(a74_45, f74_44);
+      float f75_46[32];
+      unpack<4>(f75_46, a74_45);
+      // %77 [K, V] = contract[%row] %5, %75
+      // %79 [K, V] = add %87, %77
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a74_45, (sa + L2_5)); mma_commit();
+      // %76 [%row, V] = sub %74, %75
+      float f76_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_48[i] = (f74_44[i] - f75_46[i]);
+      u32 a76_49[4][4]; pack<4>(a76_49, f76_48);
+      // %78 [K, V] = contract[%row] %5, %76
+      // %88 [K, V] = add %79, %78
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a76_49, (sa + L2_5)); mma_commit();
+      // %80 [%row, V] = mul %73, %66
       mma_wait<2>();
       mma_ready<sizeof(f53_24) / 4>(f53_24);
-      float f76_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f53_24[i]);
-      // %77 [%row, V] = round %76
-      u32 a76_52[4][4]; pack<4>(a76_52, f76_51);
-      float f77_53[32];
-      unpack<4>(f77_53, a76_52);
-      // %79 [K, V] = contract[%row] %21, %77
-      // %81 [K, V] = add %84, %79
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a76_52, (sa + L5_21)); mma_commit();
-      // %78 [%row, V] = sub %76, %77
-      float f78_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_55[i] = (f76_51[i] - f77_53[i]);
-      u32 a78_56[4][4]; pack<4>(a78_56, f78_55);
-      // %80 [K, V] = contract[%row] %21, %78
-      // %85 [K, V] = add %81, %80
-      mma_open(); mma<64, 4, 64, true, false>(f83_13, a78_56, (sa + L5_21)); mma_commit();
+      float f80_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f80_51[i] = (((float*)(sp + L18_73))[frag_col(i)] * f53_24[i]);
+      // %81 [%row, V] = round %80
+      u32 a80_52[4][4]; pack<4>(a80_52, f80_51);
+      float f81_53[32];
+      unpack<4>(f81_53, a80_52);
+      // %83 [K, V] = contract[%row] %21, %81
+      // %85 [K, V] = add %88, %83
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a80_52, (sa + L5_21)); mma_commit();
+      // %82 [%row, V] = sub %80, %81
+      float f82_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f82_55[i] = (f80_51[i] - f81_53[i]);
+      u32 a82_56[4][4]; pack<4>(a82_56, f82_55);
+      // %84 [K, V] = contract[%row] %21, %82
+      // %89 [K, V] = add %85, %84
+      mma_open(); mma<64, 4, 64, true, false>(f87_13, a82_56, (sa + L5_21)); mma_commit();
+      // %67 [%row, V] = round %51
+      u32 a51_58[4][4]; pack<4>(a51_58, f33_22);
+      float f67_59[32];
+      unpack<4>(f67_59, a51_58);
+      // %68 [%row, V] = sub %51, %67
+      float f68_60[32];
+      UNROLL for (int i = 0; i < 32; ++i) f68_60[i] = (f33_22[i] - f67_59[i]);
+      // %69 [%row, V] = round %66
+      u32 a66_61[4][4]; pack<4>(a66_61, f53_24);
+      float f69_62[32];
+      unpack<4>(f69_62, a66_61);
+      // %70 [%row, V] = sub %66, %69
+      float f70_63[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_63[i] = (f53_24[i] - f69_62[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f83_13) / 4>(f83_13);
+      mma_ready<sizeof(f87_13) / 4>(f87_13);
       // store ws.S.written0, %51
       store_frag<4, 64, true>((oa + O1), f33_22, 0);
+      // store ws.S.written_rest0, %68
+      store_frag<4, 64, true>((oa + O2), f68_60, 0);
       // store ws.S.written1, %66
-      store_frag<4, 64, true>((oa + O2), f53_24, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f83_13[i];
+      store_frag<4, 64, true>((oa + O3), f53_24, 0);
+      // store ws.S.written_rest1, %70
+      store_frag<4, 64, true>((oa + O4), f70_63, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f87_13[i];
       proxy_fence();
       bar_arrive(empty + n % 1 * 8);
+    }
+  }
+}
+
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_score_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_16 = 24576, L4_24 = 32768, L5_29 = 40960, L6_30 = 49152, L7_37 = 57344, L8_45 = 65536, L9_50 = 73728, L10_58 = 81920, L11_64 = 90112, L12_68 = 98304, L13_73 = 106496, L14_77 = 114688, L15_87 = 122880, L18_13 = 131072, L19_85 = 131328, L20_91 = 131584, L21_100 = 131840, L22_107 = 132096, L16_9 = 0, L17_10 = 256;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 133376, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r9_0[1];
+    float r89_2[1];
+    float r98_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %89 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r89_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %98 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r98_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 133120; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load k1 row
+      // %15 [%row, %col] = load ws.S.score0_0
+      // %16 [%row, %col] = load ws.S.score_rest0_0
+      // %24 [%row, K] = load k2 row
+      // %29 [%row, %col] = load ws.S.score0_1
+      // %30 [%row, %col] = load ws.S.score_rest0_1
+      // %37 [%row, %col] = load ws.S.solve0_0
+      // %45 [%row, %col] = load ws.S.rest0_0
+      // %50 [%row, %col] = load ws.S.solve1_0
+      // %58 [%row, %col] = load ws.S.rest1_0
+      // %64 [%row, %col] = load ws.S.solve0_1
+      // %68 [%row, %col] = load ws.S.rest0_1
+      // %73 [%row, %col] = load ws.S.solve1_1
+      // %77 [%row, %col] = load ws.S.rest1_1
+      // %87 [%row, K] = load q row
+      if (t == 96) {
+        const u32 bar = landed + n % 1 * 8;
+        bar_expect(bar, 131072);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_15, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_29, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_30, m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7_37, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8_45, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9_50, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10_58, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11_64, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12_68, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13_73, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14_77, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L15_87, m_q, 0, head, first, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_d_o, v0, head, first);
+      tile_prefetch<1>(m_k1, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_q, 0, head, first);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v9_1 = r9_0[0];
+      const float v89_3 = r89_2[0];
+      const float v98_5 = r98_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
+      // %10 [%row] = cumsum %9
+      if (const int i = t; i < 64) ((float*)(basep + L16_9))[i] = v9_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L16_9)), false, false);
+      // %11 [] = pick last %10
+      bar_sync(1, 128);
+      const float s11_6 = ((float*)(basep + L17_10))[63];
+      // %12 [%row] = sub %11, %10
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L17_10))[i]);
+      // %13 [%row] = exp %12
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L18_13))[i] = v13_8;
+      // %17 [%col, %row] = swap %15
+      // %20 [%col, %row] = swap %16
+      // %31 [%col, %row] = swap %29
+      // %33 [%col, %row] = swap %30
+      // %40 [%col, %row] = swap %37
+      // %46 [%col, %row] = swap %45
+      // %53 [%col, %row] = swap %50
+      // %59 [%col, %row] = swap %58
+      // %65 [%col, %row] = swap %64
+      // %69 [%col, %row] = swap %68
+      // %74 [%col, %row] = swap %73
+      // %78 [%col, %row] = swap %77
+      // %83 [%row] = exp %10
+      float v83_9 = 0.f;
+      if (const int i = t; i < 64) v83_9 = m_exp(((float*)(basep + L17_10))[i]);
+      // %84 [] = 0.125
+      // %85 [%row] = mul %83, %84
+      float v85_10 = 0.f;
+      if (const int i = t; i < 64) v85_10 = (v83_9 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L19_85))[i] = v85_10;
+      // %90 [%row] = neg %89
+      float v90_11 = 0.f;
+      if (const int i = t; i < 64) v90_11 = (-v89_3);
+      // %91 [%row] = mul %83, %90
+      float v91_12 = 0.f;
+      if (const int i = t; i < 64) v91_12 = (v83_9 * v90_11);
+      if (const int i = t; i < 64) ((float*)(sp + L20_91))[i] = v91_12;
+      // %99 [%row] = neg %98
+      float v99_13 = 0.f;
+      if (const int i = t; i < 64) v99_13 = (-v98_5);
+      // %100 [%row] = mul %83, %99
+      float v100_14 = 0.f;
+      if (const int i = t; i < 64) v100_14 = (v83_9 * v99_13);
+      if (const int i = t; i < 64) ((float*)(sp + L21_100))[i] = v100_14;
+      // %107 [] = exp %11
+      const float s107_15 = m_exp(s11_6);
+      if (t == 0) ((float*)(sp + L22_107))[0] = s107_15;
+      bar_sync(1, 128);
+      if (length < 64) {
+        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        tile_clear<64, 1>((sa + L15_87), length, t);
+        proxy_fence();
+      }
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
+    }
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 133120; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 0; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+      // %18 [%col, V] = swap %2
+      // %19 [%row, V] = contract[%col] %17, %18
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f19_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f19_3, a2_2, (sa + L2_15)); mma_commit();
+      // %21 [%row, V] = contract[%col] %20, %18
+      // %22 [%row, V] = add %19, %21
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f19_3, a2_4, (sa + L3_16)); mma_commit();
+      // %32 [%row, V] = contract[%col] %31, %18
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f32_6[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_6, a2_5, (sa + L5_29)); mma_commit();
+      // %34 [%row, V] = contract[%col] %33, %18
+      // %35 [%row, V] = add %32, %34
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
+      mma_open(); mma<64, 4, 64, true, false>(f32_6, a2_7, (sa + L6_30)); mma_commit();
+      // %4 [K, V] = round %1
+      u32 a1_8[4][4]; pack<4>(a1_8, f1_1);
+      float f4_9[32];
+      unpack<4>(f4_9, a1_8);
+      // %6 [%row, V] = contract[K] %3, %4
+      float f6_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_11, a1_8, (sa + L1_3)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_12[i] = (f1_1[i] - f4_9[i]);
+      u32 a5_13[4][4]; pack<4>(a5_13, f5_12);
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_open(); mma<64, 4, 64, false, false>(f6_11, a5_13, (sa + L1_3)); mma_commit();
+      // %108 [K, V] = mul %107, %1
+      const float s107_15 = ((float*)(sp + L22_107))[0];
+      float f108_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_16[i] = (s107_15 * f1_1[i]);
+      // %14 [%row, V] = mul %13, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f19_3) / 4>(f19_3);
+      mma_ready<sizeof(f32_6) / 4>(f32_6);
+      mma_ready<sizeof(f6_11) / 4>(f6_11);
+      float f14_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (((float*)(sp + L18_13))[frag_col(i)] * f6_11[i]);
+      // %23 [%row, V] = add %14, %22
+      float f23_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_18[i] = (f14_17[i] + f19_3[i]);
+      // %25 [%row, V] = contract[K] %24, %4
+      float f25_20[32];
+      mma_open(); mma<64, 4, 64, false, true>(f25_20, a1_8, (sa + L4_24)); mma_commit();
+      // %26 [%row, V] = contract[K] %24, %5
+      // %27 [%row, V] = add %25, %26
+      mma_open(); mma<64, 4, 64, false, false>(f25_20, a5_13, (sa + L4_24)); mma_commit();
+      // %28 [%row, V] = mul %13, %27
+      mma_wait<0>();
+      mma_ready<sizeof(f25_20) / 4>(f25_20);
+      float f28_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_22[i] = (((float*)(sp + L18_13))[frag_col(i)] * f25_20[i]);
+      // %36 [%row, V] = add %28, %35
+      float f36_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f28_22[i] + f32_6[i]);
+      // %38 [%row, V] = round %23
+      u32 a23_24[4][4]; pack<4>(a23_24, f23_18);
+      float f38_25[32];
+      unpack<4>(f38_25, a23_24);
+      // %41 [%col, V] = swap %38
+      // %42 [%row, V] = contract[%col] %40, %41
+      float f42_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f42_27, a23_24, (sa + L7_37)); mma_commit();
+      // %39 [%row, V] = sub %23, %38
+      float f39_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_28[i] = (f23_18[i] - f38_25[i]);
+      u32 a39_29[4][4]; pack<4>(a39_29, f39_28);
+      // %43 [%col, V] = swap %39
+      // %44 [%row, V] = contract[%col] %40, %43
+      // %48 [%row, V] = add %42, %44
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a39_29, (sa + L7_37)); mma_commit();
+      // %47 [%row, V] = contract[%col] %46, %41
+      // %49 [%row, V] = add %48, %47
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a23_24, (sa + L8_45)); mma_commit();
+      // %66 [%row, V] = contract[%col] %65, %41
+      float f66_33[32];
+      mma_open(); mma<64, 4, 64, true, true>(f66_33, a23_24, (sa + L11_64)); mma_commit();
+      // %67 [%row, V] = contract[%col] %65, %43
+      // %71 [%row, V] = add %66, %67
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a39_29, (sa + L11_64)); mma_commit();
+      // %70 [%row, V] = contract[%col] %69, %41
+      // %72 [%row, V] = add %71, %70
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a23_24, (sa + L12_68)); mma_commit();
+      // %51 [%row, V] = round %36
+      u32 a36_36[4][4]; pack<4>(a36_36, f36_23);
+      float f51_37[32];
+      unpack<4>(f51_37, a36_36);
+      // %54 [%col, V] = swap %51
+      // %55 [%row, V] = contract[%col] %53, %54
+      // %61 [%row, V] = add %49, %55
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L9_50)); mma_commit();
+      // %75 [%row, V] = contract[%col] %74, %54
+      // %80 [%row, V] = add %72, %75
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L13_73)); mma_commit();
+      // %52 [%row, V] = sub %36, %51
+      float f52_40[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_40[i] = (f36_23[i] - f51_37[i]);
+      u32 a52_41[4][4]; pack<4>(a52_41, f52_40);
+      // %56 [%col, V] = swap %52
+      // %57 [%row, V] = contract[%col] %53, %56
+      // %62 [%row, V] = add %61, %57
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a52_41, (sa + L9_50)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %54
+      // %63 [%row, V] = add %62, %60
+      mma_open(); mma<64, 4, 64, true, false>(f42_27, a36_36, (sa + L10_58)); mma_commit();
+      // %76 [%row, V] = contract[%col] %74, %56
+      // %81 [%row, V] = add %80, %76
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a52_41, (sa + L13_73)); mma_commit();
+      // %79 [%row, V] = contract[%col] %78, %54
+      // %82 [%row, V] = add %81, %79
+      mma_open(); mma<64, 4, 64, true, false>(f66_33, a36_36, (sa + L14_77)); mma_commit();
+      // %92 [%row, V] = mul %91, %63
+      mma_wait<2>();
+      mma_ready<sizeof(f42_27) / 4>(f42_27);
+      float f92_46[32];
+      UNROLL for (int i = 0; i < 32; ++i) f92_46[i] = (((float*)(sp + L20_91))[frag_col(i)] * f42_27[i]);
+      // %101 [%row, V] = mul %100, %82
+      mma_wait<0>();
+      mma_ready<sizeof(f66_33) / 4>(f66_33);
+      float f101_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_47[i] = (((float*)(sp + L21_100))[frag_col(i)] * f66_33[i]);
+      // %86 [%row, V] = mul %85, %2
+      float f2_48[32];
+      load_frag<4, 64, true>(f2_48, (sa + L0_2), 0);
+      float f86_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_49[i] = (((float*)(sp + L19_85))[frag_col(i)] * f2_48[i]);
+      u32 a86_50[4][4]; pack<4>(a86_50, f86_49);
+      // %88 [K, V] = contract[%row] %87, %86
+      // %109 [K, V] = add %108, %88
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a86_50, (sa + L15_87)); mma_commit();
+      // %93 [%row, V] = round %92
+      u32 a92_52[4][4]; pack<4>(a92_52, f92_46);
+      float f93_53[32];
+      unpack<4>(f93_53, a92_52);
+      // %95 [K, V] = contract[%row] %3, %93
+      // %97 [K, V] = add %109, %95
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a92_52, (sa + L1_3)); mma_commit();
+      // %94 [%row, V] = sub %92, %93
+      float f94_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_55[i] = (f92_46[i] - f93_53[i]);
+      u32 a94_56[4][4]; pack<4>(a94_56, f94_55);
+      // %96 [K, V] = contract[%row] %3, %94
+      // %110 [K, V] = add %97, %96
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a94_56, (sa + L1_3)); mma_commit();
+      // %102 [%row, V] = round %101
+      u32 a101_58[4][4]; pack<4>(a101_58, f101_47);
+      float f102_59[32];
+      unpack<4>(f102_59, a101_58);
+      // %104 [K, V] = contract[%row] %24, %102
+      // %106 [K, V] = add %110, %104
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a101_58, (sa + L4_24)); mma_commit();
+      // %103 [%row, V] = sub %101, %102
+      float f103_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_61[i] = (f101_47[i] - f102_59[i]);
+      u32 a103_62[4][4]; pack<4>(a103_62, f103_61);
+      // %105 [K, V] = contract[%row] %24, %103
+      // %111 [K, V] = add %106, %105
+      mma_open(); mma<64, 4, 64, true, false>(f108_16, a103_62, (sa + L4_24)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f108_16) / 4>(f108_16);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f108_16[i];
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    bar_sync(1, 128);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      // %3 [K, K'] = load ws.S.map_rest
+      if (t == 96) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_map_rest, 0, 0, segment * d.heads + head, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1);
+      bar_arrive(full + n % 3 * 8);
+    }
+  }
+  else {
+    // %0 [K, V] = load d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = contract[K] %2, %4
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
+      mma_wait<0>();
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      bar_arrive(empty + n % 3 * 8);
     }
   }
 }

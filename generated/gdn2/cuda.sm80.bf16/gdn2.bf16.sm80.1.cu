@@ -930,9 +930,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written_rest0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M25 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 18432, M15 = 18432, M16_22 = 18432, M17 = 108544, M20 = 18432, M21 = 0, M22 = 0, M23 = 8192, M24 = 18432, M19 = 26624, M18_30 = 27648, M26_58 = 18432;
+  constexpr u32 M4 = 0, M26 = 0, M0_0 = 18432, M1_2 = 26624, M2_3 = 34816, M3_10 = 43008, M5_15 = 51200, M6_22 = 59392, M7_1 = 67584, M8_31 = 75776, M9_34 = 83968, M10_47 = 92160, M11_50 = 100352, M12_69 = 108544, M13_9 = 116736, M14 = 124928, M15 = 18432, M16 = 18432, M17_28 = 18432, M18 = 34816, M21 = 18432, M22 = 0, M23 = 0, M24 = 8192, M25 = 18432, M20 = 26624, M19_36 = 27648, M27_64 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -946,284 +946,305 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   tile_load<64, 1, 512>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load ws.S.written0 row
   tile_load<64, 1, 512>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %6 [%row, K] = load k row
-  tile_load<64, 1, 512>((base + M2_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %7 [%row, K] = load g row
-  array_load<64, 72, 512>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %11 [K, V] = load ws.S.states
-  tile_load<64, 1, 512>((base + M4_11), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %18 [%row, K] = load q row
-  tile_load<64, 1, 512>((base + M5_18), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %3 [%row, V] = load ws.S.written_rest0 row
+  tile_load<64, 1, 512>((base + M2_3), p_ws_S_written_rest0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %10 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M3_10), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %11 [%row, K] = load g row
+  array_load<64, 72, 512>((base + M4), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %15 [K, V] = load ws.S.states
+  tile_load<64, 1, 512>((base + M5_15), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %22 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M6_22), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, V] = load ws.S.solved0 row
-  tile_load<64, 1, 512>((base + M6_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %25 [%row, K] = load ws.value7 row
-  tile_load<64, 1, 512>((base + M7_25), p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %28 [K, V] = load ws.S.cotangents
-  tile_load<64, 1, 512>((base + M8_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %41 [%row, K] = load b row
-  tile_load<64, 1, 512>((base + M9_41), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
-  // %44 [%row, V] = load w row
-  tile_load<64, 1, 512>((base + M10_44), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
-  // %63 [%row, V] = load v row
-  tile_load<64, 1, 512>((base + M11_63), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  // %3 [%col, V] = swap %2
-  // %4 [%row, %col] = contract[V] %0, %3
-  cp_wait<11>();
+  tile_load<64, 1, 512>((base + M7_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %31 [%row, K] = load ws.value7 row
+  tile_load<64, 1, 512>((base + M8_31), p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %34 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 512>((base + M9_34), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %47 [%row, K] = load b row
+  tile_load<64, 1, 512>((base + M10_47), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
+  // %50 [%row, V] = load w row
+  tile_load<64, 1, 512>((base + M11_50), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
+  // %69 [%row, V] = load v row
+  tile_load<64, 1, 512>((base + M12_69), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %4 [%col, V] = swap %2
+  // %5 [%row, %col] = contract[V] %0, %4
+  cp_wait<12>();
   bar_sync(1, 512);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  cp_wait<11>();
+  team_sync(1, 512);
+  float f5_1[8];
+  mma_open(); mma<16, 4, 64, false, true>(f5_1, a0_0, (base + M1_2), part * 16); mma_commit();
+  // %6 [%col, V] = swap %3
+  // %7 [%row, %col] = contract[V] %0, %6
+  // %8 [%row, %col] = add %5, %7
+  mma_wait<0>();
+  mma_ready<sizeof(f5_1) / 4>(f5_1);
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<10>();
   team_sync(1, 512);
-  float f4_1[8];
-  mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1_2), part * 16); mma_commit();
-  // %5 [%row, %col] = mask %4
+  float f8_3[8];
+  UNROLL for (int i = 0; i < 8; ++i) f8_3[i] = f5_1[i];
+  mma_open(); mma<16, 4, 64, false, false>(f8_3, a0_2, (base + M2_3), part * 16); mma_commit();
+  // %9 [%row, %col] = mask %8
   mma_wait<0>();
-  mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[8];
-  UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_1[i] : 0.f);
-  // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
+  mma_ready<sizeof(f8_3) / 4>(f8_3);
+  float f9_4[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_4[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f8_3[i] : 0.f);
+  // %12 [%row, K] = dscoreRow[K] %9, %10 by %11
   cp_wait<8>();
   bar_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M12_5), f5_2, part * 1);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
+  store_frag<1, 64, false>((base + M13_9), f9_4, part * 1);
   bar_sync(1, 512);
-  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M12_5));
+  u32 a9_6[4][4]; load_as<4, 64, false>(a9_6, (base + M13_9));
   bar_sync(1, 512);
-  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2_6), ((float*)(basep + M3)), (base + M13), part * 1, 4 + part);
-  float f8_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
+  float whole_5[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_5, {a9_6}, (base + M3_10), ((float*)(basep + M4)), (base + M14), part * 1, 4 + part);
+  float f12_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f12_7[i] = whole_5[0][i];
   bar_sync(1, 512);
-  // %9 [%row, K] = cumsum %7
-  // %12 [%row, K] = contract[V] %0, %11
-  u32 a0_6[4][4]; load_as<4, 64, false>(a0_6, (base + M0_0));
+  // %13 [%row, K] = cumsum %11
+  // %16 [%row, K] = contract[V] %0, %15
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
   cp_wait<7>();
   team_sync(1, 512);
-  float f12_7[8];
-  mma_open(); mma<16, 4, 64, false, true>(f12_7, a0_6, (base + M4_11), part * 16); mma_commit();
-  // %10 [%row, K] = exp %9
-  float f9_8[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f10_9[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_9[i] = m_exp(f9_8[i]);
-  // %13 [%row, K] = mul %10, %12
-  mma_wait<0>();
-  mma_ready<sizeof(f12_7) / 4>(f12_7);
+  float f16_9[8];
+  mma_open(); mma<16, 4, 64, false, true>(f16_9, a0_8, (base + M5_15), part * 16); mma_commit();
+  // %14 [%row, K] = exp %13
   float f13_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = (f10_9[i] * f12_7[i]);
-  // %14 [%row, K] = add %13, %8
+  UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f14_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = (f13_10[i] + f8_5[i]);
-  // %15 [] = 0.125
-  // %16 [%row, K] = mul %14, %15
-  float f16_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_12[i] = (f14_11[i] * 0.125f);
-  // store d_q, %16
-  store_frag<1, 64, false>((base + M14), f16_12, part * 1);
+  UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = m_exp(f13_10[i]);
+  // %17 [%row, K] = mul %14, %16
+  mma_wait<0>();
+  mma_ready<sizeof(f16_9) / 4>(f16_9);
+  float f17_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_12[i] = (f14_11[i] * f16_9[i]);
+  // %18 [%row, K] = add %17, %12
+  float f18_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f18_13[i] = (f17_12[i] + f12_7[i]);
+  // %19 [] = 0.125
+  // %20 [%row, K] = mul %18, %19
+  float f20_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_14[i] = (f18_13[i] * 0.125f);
+  // store d_q, %20
+  store_frag<1, 64, false>((base + M15), f20_14, part * 1);
   bar_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
-  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M12_5));
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  // %71 [%col, K] = dscoreCol[K] %9, %22 by %11
+  u32 a9_16[4][4]; load_as<4, 64, true>(a9_16, (base + M13_9));
   cp_wait<6>();
   bar_sync(1, 512);
-  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M15), part * 1, 4 + part);
-  float f65_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
+  float whole_15[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_15, {a9_16}, (base + M6_22), ((float*)(basep + M4)), (base + M16), part * 1, 4 + part);
+  float f71_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_17[i] = whole_15[0][i];
   bar_sync(1, 512);
-  // %19 [%col, K] = mul %65, %15
-  float f19_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_16[i] = (f65_15[i] * 0.125f);
-  // %20 [%row, K] = swap %19
-  // %21 [%row, %col] = contract[V] %1, %3
+  // %23 [%col, K] = mul %71, %19
+  float f23_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f23_18[i] = (f71_17[i] * 0.125f);
+  // %24 [%row, K] = swap %23
+  // %25 [%row, %col] = contract[V] %1, %4
   cp_wait<5>();
   bar_sync(1, 512);
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6_1));
-  float f21_18[8];
-  mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1_2), part * 16); mma_commit();
-  // %22 [%row, %col] = mask strict %21
+  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M7_1));
+  float f25_20[8];
+  mma_open(); mma<16, 4, 64, false, true>(f25_20, a1_19, (base + M1_2), part * 16); mma_commit();
+  // %26 [%row, %col] = contract[V] %1, %6
+  // %27 [%row, %col] = add %25, %26
   mma_wait<0>();
-  mma_ready<sizeof(f21_18) / 4>(f21_18);
-  float f22_19[8];
-  UNROLL for (int i = 0; i < 8; ++i) f22_19[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_18[i] : 0.f);
-  // %23 [] = -1
-  // %66 [%col, K] = dscoreCol[K] strict %22, %25 by %7
-  store_frag<1, 64, false>((base + M16_22), f22_19, part * 1);
+  mma_ready<sizeof(f25_20) / 4>(f25_20);
+  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M7_1));
+  float f27_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_22[i] = f25_20[i];
+  mma_open(); mma<16, 4, 64, false, false>(f27_22, a1_21, (base + M2_3), part * 16); mma_commit();
+  // %28 [%row, %col] = mask strict %27
+  mma_wait<0>();
+  mma_ready<sizeof(f27_22) / 4>(f27_22);
+  float f28_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f28_23[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f27_22[i] : 0.f);
+  // %29 [] = -1
+  // %72 [%col, K] = dscoreCol[K] strict %28, %31 by %11
+  store_frag<1, 64, false>((base + M17_28), f28_23, part * 1);
   bar_sync(1, 512);
-  u32 a22_21[4][4]; load_as<4, 64, true>(a22_21, (base + M16_22));
+  u32 a28_25[4][4]; load_as<4, 64, true>(a28_25, (base + M17_28));
   cp_wait<4>();
   bar_sync(1, 512);
-  float whole_20[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_20, {a22_21}, (base + M7_25), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
-  float f66_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f66_22[i] = whole_20[0][i];
+  float whole_24[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_24, {a28_25}, (base + M8_31), ((float*)(basep + M4)), (base + M18), part * 1, 4 + part);
+  float f72_26[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_26[i] = whole_24[0][i];
   bar_sync(1, 512);
-  // %26 [%col, K] = mul %66, %23
-  float f26_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f26_23[i] = (f66_22[i] * (-1.f));
-  // %27 [%row, K] = swap %26
-  // %29 [%row, K] = contract[V] %2, %28
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1_2));
+  // %32 [%col, K] = mul %72, %29
+  float f32_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_27[i] = (f72_26[i] * (-1.f));
+  // %33 [%row, K] = swap %32
+  // %35 [%row, K] = contract[V] %2, %34
+  u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
   cp_wait<3>();
   team_sync(1, 512);
-  float f29_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f29_25, a2_24, (base + M8_28), part * 16); mma_commit();
-  // %30 [K] = pick last %9
-  float v30_26 = 0.f;
-  if (const int i = t; i < 64) v30_26 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M18_30))[i] = v30_26;
-  // %31 [K, %row] = sub %30, %9
+  float f35_29[8];
+  mma_open(); mma<16, 4, 64, false, true>(f35_29, a2_28, (base + M9_34), part * 16); mma_commit();
+  // %36 [K] = pick last %13
+  float v36_30 = 0.f;
+  if (const int i = t; i < 64) v36_30 = ((float*)(basep + M4))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M19_36))[i] = v36_30;
+  // %37 [K, %row] = sub %36, %13
   bar_sync(1, 512);
-  float f9_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_27[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f31_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_28[i] = (((float*)(basep + M18_30))[(frag_col(i) + part * 16)] - f9_27[i]);
-  // %32 [K, %row] = exp %31
-  float f32_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_29[i] = m_exp(f31_28[i]);
-  // %33 [K, %row] = mul %32, %29
+  float f13_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_31[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f37_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_32[i] = (((float*)(basep + M19_36))[(frag_col(i) + part * 16)] - f13_31[i]);
+  // %38 [K, %row] = exp %37
+  float f38_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_33[i] = m_exp(f37_32[i]);
+  // %39 [K, %row] = mul %38, %35
   mma_wait<0>();
-  mma_ready<sizeof(f29_25) / 4>(f29_25);
-  float f33_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_30[i] = (f32_29[i] * f29_25[i]);
-  // %34 [K, %row] = add %33, %20
-  float f34_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f33_30[i] + f19_16[i]);
-  // %56 [K, %row] = mul %33, %6
-  float f6_32[8];
-  load_frag<1, 64, false>(f6_32, (base + M2_6), part * 1);
-  float f56_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_33[i] = (f33_30[i] * f6_32[i]);
-  // %57 [K] = sum[%row] %56
-  col_sums_part<8>(((float*)(basep + M19)), f56_33, 64, part * 16);
-  // %35 [K, %row] = add %34, %27
-  float f35_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_34[i] = (f34_31[i] + f26_23[i]);
-  // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  u32 a22_36[4][4]; load_as<4, 64, false>(a22_36, (base + M16_22));
+  mma_ready<sizeof(f35_29) / 4>(f35_29);
+  float f39_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (f38_33[i] * f35_29[i]);
+  // %40 [K, %row] = add %39, %24
+  float f40_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = (f39_34[i] + f23_18[i]);
+  // %62 [K, %row] = mul %39, %10
+  float f10_36[8];
+  load_frag<1, 64, false>(f10_36, (base + M3_10), part * 1);
+  float f62_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_37[i] = (f39_34[i] * f10_36[i]);
+  // %63 [K] = sum[%row] %62
+  col_sums_part<8>(((float*)(basep + M20)), f62_37, 64, part * 16);
+  // %41 [K, %row] = add %40, %33
+  float f41_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_38[i] = (f40_35[i] + f32_27[i]);
+  // %42 [%row, K] = dscoreRow[K] strict %28, %10 by %11
+  u32 a28_40[4][4]; load_as<4, 64, false>(a28_40, (base + M17_28));
   bar_sync(1, 512);
-  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_35, {a22_36}, (base + M2_6), ((float*)(basep + M3)), (base + M20), part * 1, 4 + part);
-  float f36_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_37[i] = whole_35[0][i];
+  float whole_39[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_39, {a28_40}, (base + M3_10), ((float*)(basep + M4)), (base + M21), part * 1, 4 + part);
+  float f42_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_41[i] = whole_39[0][i];
   bar_sync(1, 512);
-  // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M6_1));
-  float f37_39[8];
-  mma_open(); mma<16, 4, 64, false, true>(f37_39, a1_38, (base + M4_11), part * 16); mma_commit();
-  // %67 [%row, K] = exp %9
-  float f9_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_40[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f67_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f67_41[i] = m_exp(f9_40[i]);
-  // %38 [%row, K] = mul %67, %37
+  // %43 [%row, K] = contract[V] %1, %15
+  u32 a1_42[4][4]; load_as<4, 64, false>(a1_42, (base + M7_1));
+  float f43_43[8];
+  mma_open(); mma<16, 4, 64, false, true>(f43_43, a1_42, (base + M5_15), part * 16); mma_commit();
+  // %73 [%row, K] = exp %13
+  float f13_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_44[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_45[i] = m_exp(f13_44[i]);
+  // %44 [%row, K] = mul %73, %43
   mma_wait<0>();
-  mma_ready<sizeof(f37_39) / 4>(f37_39);
-  float f38_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_42[i] = (f67_41[i] * f37_39[i]);
-  // %39 [%row, K] = add %38, %36
-  float f39_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_43[i] = (f38_42[i] + f36_37[i]);
-  // %40 [%row, K] = neg %39
-  float f40_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_44[i] = (-f39_43[i]);
-  // %42 [%row, K] = mul %40, %41
+  mma_ready<sizeof(f43_43) / 4>(f43_43);
+  float f44_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_46[i] = (f73_45[i] * f43_43[i]);
+  // %45 [%row, K] = add %44, %42
+  float f45_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_47[i] = (f44_46[i] + f42_41[i]);
+  // %46 [%row, K] = neg %45
+  float f46_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_48[i] = (-f45_47[i]);
+  // %48 [%row, K] = mul %46, %47
   cp_wait<2>();
   bar_sync(1, 512);
-  float f41_45[8];
-  load_frag<1, 64, false>(f41_45, (base + M9_41), part * 1);
-  float f42_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_46[i] = (f40_44[i] * f41_45[i]);
-  // %43 [K, %row] = add %35, %42
-  float f43_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_47[i] = (f35_34[i] + f42_46[i]);
-  // store d_k, %43
-  store_frag<1, 64, false>((base + M21), f43_47, part * 1);
+  float f47_49[8];
+  load_frag<1, 64, false>(f47_49, (base + M10_47), part * 1);
+  float f48_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_50[i] = (f46_48[i] * f47_49[i]);
+  // %49 [K, %row] = add %41, %48
+  float f49_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_51[i] = (f41_38[i] + f48_50[i]);
+  // store d_k, %49
+  store_frag<1, 64, false>((base + M22), f49_51, part * 1);
   bar_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
-  // %45 [%row, V] = mul %1, %44
-  float f1_48[8];
-  load_frag<1, 64, false>(f1_48, (base + M6_1), part * 1);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  // %51 [%row, V] = mul %1, %50
+  float f1_52[8];
+  load_frag<1, 64, false>(f1_52, (base + M7_1), part * 1);
   cp_wait<1>();
   bar_sync(1, 512);
-  float f44_49[8];
-  load_frag<1, 64, false>(f44_49, (base + M10_44), part * 1);
-  float f45_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_50[i] = (f1_48[i] * f44_49[i]);
-  // store d_v, %45
-  store_frag<1, 64, false>((base + M22), f45_50, part * 1);
+  float f50_53[8];
+  load_frag<1, 64, false>(f50_53, (base + M11_50), part * 1);
+  float f51_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_54[i] = (f1_52[i] * f50_53[i]);
+  // store d_v, %51
+  store_frag<1, 64, false>((base + M23), f51_54, part * 1);
   bar_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
-  // %46 [%row, K] = mul %14, %18
-  float f18_51[8];
-  load_frag<1, 64, false>(f18_51, (base + M5_18), part * 1);
-  float f46_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_52[i] = (f14_11[i] * f18_51[i]);
-  // %47 [%row, K] = mul %15, %46
-  float f47_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_53[i] = (0.125f * f46_52[i]);
-  // %48 [%row, K] = mul %39, %25
-  float f25_54[8];
-  load_frag<1, 64, false>(f25_54, (base + M7_25), part * 1);
-  float f48_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_55[i] = (f39_43[i] * f25_54[i]);
-  // %49 [%row, K] = mul %23, %48
-  float f49_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_56[i] = ((-1.f) * f48_55[i]);
-  // %50 [%row, K] = add %47, %49
-  float f50_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_57[i] = (f47_53[i] + f49_56[i]);
-  // %51 [K, %row] = mul %35, %6
-  float f6_58[8];
-  load_frag<1, 64, false>(f6_58, (base + M2_6), part * 1);
-  float f51_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_59[i] = (f35_34[i] * f6_58[i]);
-  // %52 [K, %row] = neg %51
-  float f52_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_60[i] = (-f51_59[i]);
-  // %53 [K] = contract[V] %11, %28
-  float v53_61 = 0.f;
-  if (const int i = t; i < 64) v53_61 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
-  // %54 [K] = exp %30
-  float v54_62 = 0.f;
-  if (const int i = t; i < 64) v54_62 = m_exp(v30_26);
-  // %55 [K] = mul %54, %53
-  float v55_63 = 0.f;
-  if (const int i = t; i < 64) v55_63 = (v54_62 * v53_61);
-  // %59 [%row, K] = add %50, %52
-  float f59_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_64[i] = (f50_57[i] + f52_60[i]);
-  // %62 [%row, K] = mul %40, %6
-  float f62_65[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_65[i] = (f40_44[i] * f6_58[i]);
-  // store d_b, %62
-  store_frag<1, 64, false>((base + M23), f62_65, part * 1);
+  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  // %52 [%row, K] = mul %18, %22
+  float f22_55[8];
+  load_frag<1, 64, false>(f22_55, (base + M6_22), part * 1);
+  float f52_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_56[i] = (f18_13[i] * f22_55[i]);
+  // %53 [%row, K] = mul %19, %52
+  float f53_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_57[i] = (0.125f * f52_56[i]);
+  // %54 [%row, K] = mul %45, %31
+  float f31_58[8];
+  load_frag<1, 64, false>(f31_58, (base + M8_31), part * 1);
+  float f54_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_59[i] = (f45_47[i] * f31_58[i]);
+  // %55 [%row, K] = mul %29, %54
+  float f55_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_60[i] = ((-1.f) * f54_59[i]);
+  // %56 [%row, K] = add %53, %55
+  float f56_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_61[i] = (f53_57[i] + f55_60[i]);
+  // %57 [K, %row] = mul %41, %10
+  float f10_62[8];
+  load_frag<1, 64, false>(f10_62, (base + M3_10), part * 1);
+  float f57_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_63[i] = (f41_38[i] * f10_62[i]);
+  // %58 [K, %row] = neg %57
+  float f58_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_64[i] = (-f57_63[i]);
+  // %59 [K] = contract[V] %15, %34
+  float v59_65 = 0.f;
+  if (const int i = t; i < 64) v59_65 = row_dot<64, 64>((base + M5_15), (base + M9_34), i);
+  // %60 [K] = exp %36
+  float v60_66 = 0.f;
+  if (const int i = t; i < 64) v60_66 = m_exp(v36_30);
+  // %61 [K] = mul %60, %59
+  float v61_67 = 0.f;
+  if (const int i = t; i < 64) v61_67 = (v60_66 * v59_65);
+  // %65 [%row, K] = add %56, %58
+  float f65_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_68[i] = (f56_61[i] + f58_64[i]);
+  // %68 [%row, K] = mul %46, %10
+  float f68_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_69[i] = (f46_48[i] * f10_62[i]);
+  // store d_b, %68
+  store_frag<1, 64, false>((base + M24), f68_69, part * 1);
   bar_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
-  // %64 [%row, V] = mul %1, %63
-  float f1_66[8];
-  load_frag<1, 64, false>(f1_66, (base + M6_1), part * 1);
+  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  // %70 [%row, V] = mul %1, %69
+  float f1_70[8];
+  load_frag<1, 64, false>(f1_70, (base + M7_1), part * 1);
   cp_wait<0>();
   bar_sync(1, 512);
-  float f63_67[8];
-  load_frag<1, 64, false>(f63_67, (base + M11_63), part * 1);
-  float f64_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_68[i] = (f1_66[i] * f63_67[i]);
-  // store d_w, %64
-  store_frag<1, 64, false>((base + M24), f64_68, part * 1);
+  float f69_71[8];
+  load_frag<1, 64, false>(f69_71, (base + M12_69), part * 1);
+  float f70_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_72[i] = (f1_70[i] * f69_71[i]);
+  // store d_w, %70
+  store_frag<1, 64, false>((base + M25), f70_72, part * 1);
   bar_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
-  // %60 [%row, K] = cumsum reversed %59
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_64[i];
+  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  // %66 [%row, K] = cumsum reversed %65
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f65_68[i];
   bar_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M25)) + i, ((float*)(basep + M25)) + i, 72, i < 64);
-  float v57_69 = 0.f;
-  if (const int i = t; i < 64) v57_69 = ((float*)(basep + M19))[i] + ((float*)(basep + M19))[64 + i] + ((float*)(basep + M19))[128 + i] + ((float*)(basep + M19))[192 + i];
-  // %58 [K] = add %55, %57
-  float v58_70 = 0.f;
-  if (const int i = t; i < 64) v58_70 = (v55_63 + v57_69);
-  if (const int i = t; i < 64) ((float*)(basep + M26_58))[i] = v58_70;
-  // %61 [%row, K] = add %60, %58
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
+  float v63_73 = 0.f;
+  if (const int i = t; i < 64) v63_73 = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  // %64 [K] = add %61, %63
+  float v64_74 = 0.f;
+  if (const int i = t; i < 64) v64_74 = (v61_67 + v63_73);
+  if (const int i = t; i < 64) ((float*)(basep + M27_64))[i] = v64_74;
+  // %67 [%row, K] = add %66, %64
   bar_sync(1, 512);
-  float f60_71[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_71[i] = ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f61_72[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_72[i] = (f60_71[i] + ((float*)(basep + M26_58))[(frag_col(i) + part * 16)]);
-  // store d_g, %61
-  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_72[i], f61_72[i + 1]); }
+  float f66_75[8];
+  UNROLL for (int i = 0; i < 8; ++i) f66_75[i] = ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f67_76[8];
+  UNROLL for (int i = 0; i < 8; ++i) f67_76[i] = (f66_75[i] + ((float*)(basep + M27_64))[(frag_col(i) + part * 16)]);
+  // store d_g, %67
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f67_76[i], f67_76[i + 1]); }
 }

@@ -425,9 +425,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written_rest0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_25 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -441,7 +441,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 32768, full = base + 132352, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 0, stage0 = base + 49152, full = base + 148736, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -472,8 +472,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_load<64, 1, 128>((to + L3_12), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %19 [%row, %col] = load ws.S.rest0_0
       tile_load<64, 1, 128>((to + L4_19), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      // %23 [%row, K] = load ws.S.col0 row
-      tile_load<64, 1, 128>((to + L5_23), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %25 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L5_25), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -481,9 +481,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
+      const u32 oa = out0 + n % 2 * 24576; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      tile_store<64, 1, 128>(p_ws_S_written_rest0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
     };
     if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
@@ -521,7 +522,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
+      const u32 oa = out0 + n % 2 * 24576; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
@@ -586,26 +587,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       float f22_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = f21_18[i];
       mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4_19)); mma_commit();
-      // %24 [%row, V] = round %22
+      // %23 [%row, V] = round %22
       mma_wait<0>();
       mma_ready<sizeof(f22_20) / 4>(f22_20);
-      float f24_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_21[i] = low(pack2(f22_20[i], 0.f));
-      // %26 [K, V] = contract[%row] %23, %24
-      u32 a24_22[4][4]; pack<4>(a24_22, f24_21);
+      float f23_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = low(pack2(f22_20[i], 0.f));
+      // %26 [K, V] = contract[%row] %25, %23
+      u32 a23_22[4][4]; pack<4>(a23_22, f23_21);
       float f26_23[32];
-      mma_open(); mma<64, 4, 64, true, true>(f26_23, a24_22, (sa + L5_23)); mma_commit();
-      // %25 [%row, V] = sub %22, %24
-      float f25_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f22_20[i] - f24_21[i]);
-      // %27 [K, V] = contract[%row] %23, %25
+      mma_open(); mma<64, 4, 64, true, true>(f26_23, a23_22, (sa + L5_25)); mma_commit();
+      // %24 [%row, V] = sub %22, %23
+      float f24_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = (f22_20[i] - f23_21[i]);
+      // %27 [K, V] = contract[%row] %25, %24
       // %28 [K, V] = add %26, %27
       mma_wait<0>();
       mma_ready<sizeof(f26_23) / 4>(f26_23);
-      u32 a25_25[4][4]; pack<4>(a25_25, f25_24);
+      u32 a24_25[4][4]; pack<4>(a24_25, f24_24);
       float f28_26[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_26[i] = f26_23[i];
-      mma_open(); mma<64, 4, 64, true, false>(f28_26, a25_25, (sa + L5_23)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f28_26, a24_25, (sa + L5_25)); mma_commit();
       // %31 [K, V] = add %30, %28
       mma_wait<0>();
       mma_ready<sizeof(f28_26) / 4>(f28_26);
@@ -613,6 +614,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (f30_9[i] + f28_26[i]);
       // store ws.S.written0, %22
       store_frag<4, 64, true>((oa + O1), f22_20, 0);
+      // store ws.S.written_rest0, %24
+      store_frag<4, 64, true>((oa + O2), f24_24, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_27[i];
       bar_arrive(empty + n % 2 * 8);
     }

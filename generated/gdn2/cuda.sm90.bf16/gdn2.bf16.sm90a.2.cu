@@ -382,10 +382,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
   }
 }
 
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Carries S from chunk to chunk and keeps it for the gradients.
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written_rest0, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const __grid_constant__ TensorMap m_ws_S_written_rest0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_24 = 49152, L7_35 = 57344, L8_40 = 65536, L9_44 = 73728;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_25 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -399,73 +399,56 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 16384, full = base + 165120, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 0, stage0 = base + 73728, full = base + 223488, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
     proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
-    float r44_0[1];
+    float r29_0[1];
     bar_sync(1, 128);
     auto ask = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %44 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r44_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      // %29 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
     };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 74752; (void)to;
+      const u32 to = stage0 + n % 3 * 50176; (void)to;
       // %2 [%row, V] = load w row
       // %3 [%row, V] = load v row
       // %5 [%row, K] = load ws.S.erase0 row
       // %12 [%row, %col] = load ws.S.solve0_0
       // %19 [%row, %col] = load ws.S.rest0_0
-      // %23 [%row, %col] = load ws.S.score0_0
-      // %24 [%row, %col] = load ws.S.score_rest0_0
-      // %35 [%row, K] = load ws.S.read0 row
-      // %40 [%row, K] = load ws.S.col0 row
+      // %25 [%row, K] = load ws.S.col0 row
       if (t == 96) {
-        const u32 bar = landed + n % 2 * 8;
-        bar_expect(bar, 73728);
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_w, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1_3, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2_5, m_ws_S_erase0, 0, head, first, bar);
         tile_bulk<64, 1>(to + L3_12, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
         tile_bulk<64, 1>(to + L4_19, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_23, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_24, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L7_35, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L8_40, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_25, m_ws_S_col0, 0, head, first, bar);
       }
     };
-    auto prefetch = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      tile_prefetch<1>(m_w, v0, head, first);
-      tile_prefetch<1>(m_v, v0, head, first);
-      tile_prefetch<1>(m_ws_S_erase0, 0, head, first);
-      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_read0, 0, head, first);
-      tile_prefetch<1>(m_ws_S_col0, 0, head, first);
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
     auto drain = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
-      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      const u32 oa = out0 + n % 3 * 24576; (void)oa;
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written_rest0, v0, head, first, (oa + O2));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written_rest0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
       if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) { ask(0); issue(0); }
@@ -474,28 +457,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 74752; (void)sa;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const float v44_1 = r44_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L9_44))[i] = v44_1;
+      const float v29_1 = r29_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_29))[i] = v29_1;
       if (n + 1 < walk_chunks) ask(n + 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 3) drain(n + 1 - 3);
       if (length < 64) {
-        bar_wait(landed + n % 2 * 8, (n / 2) & 1);
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L7_35), length, t);
-        tile_clear<64, 1>((sa + L8_40), length, t);
+        tile_clear<64, 1>((sa + L5_25), length, t);
         proxy_fence();
       }
-      if (t == 96) bulk_wait<0>();
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 2) drain(n + 1 - 2);
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
+      if (t == 96) bulk_wait<1>();
+      bar_arrive(full + n % 3 * 8);
     }
-    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
     if (t == 96) bulk_wait<0>();
   }
   else {
@@ -510,11 +491,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 74752; (void)sa;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
+      const u32 oa = out0 + n % 3 * 24576; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      // store ws.S.states, %1
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
@@ -522,134 +505,93 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
       float f8_4[32];
       mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
-      // %36 [%row, V] = contract[K] %35, %6
-      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
-      float f36_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f36_6, a6_5, (sa + L7_35)); mma_commit();
       // %7 [K, V] = sub %1, %6
-      float f7_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
+      float f7_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (f1_1[i] - f6_2[i]);
       // %4 [%row, V] = mul %2, %3
-      float f2_8[32];
-      load_frag<4, 64, true>(f2_8, (sa + L0_2), 0);
-      float f3_9[32];
-      load_frag<4, 64, true>(f3_9, (sa + L1_3), 0);
-      float f4_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_10[i] = (f2_8[i] * f3_9[i]);
-      // %45 [K, V] = mul %44, %1
-      float f45_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f45_11[i] = (((float*)(sp + L9_44))[frag_col(i)] * f1_1[i]);
+      float f2_6[32];
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
+      float f3_7[32];
+      load_frag<4, 64, true>(f3_7, (sa + L1_3), 0);
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f2_6[i] * f3_7[i]);
+      // %30 [K, V] = mul %29, %1
+      float f30_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_9[i] = (((float*)(sp + L6_29))[frag_col(i)] * f1_1[i]);
       // %9 [%row, V] = contract[K] %5, %7
       // %10 [%row, V] = add %8, %9
-      mma_wait<1>();
+      mma_wait<0>();
       mma_ready<sizeof(f8_4) / 4>(f8_4);
-      u32 a7_12[4][4]; pack<4>(a7_12, f7_7);
-      float f10_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_13[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_13, a7_12, (sa + L2_5)); mma_commit();
-      // %37 [%row, V] = contract[K] %35, %7
-      // %38 [%row, V] = add %36, %37
-      mma_wait<1>();
-      mma_ready<sizeof(f36_6) / 4>(f36_6);
-      u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
-      float f38_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_15[i] = f36_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_15, a7_14, (sa + L7_35)); mma_commit();
+      u32 a7_10[4][4]; pack<4>(a7_10, f7_5);
+      float f10_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_11[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_11, a7_10, (sa + L2_5)); mma_commit();
       // %11 [%row, V] = add %10, %4
-      mma_wait<1>();
-      mma_ready<sizeof(f10_13) / 4>(f10_13);
-      float f11_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_16[i] = (f10_13[i] + f4_10[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f10_11) / 4>(f10_11);
+      float f11_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_12[i] = (f10_11[i] + f4_8[i]);
       // %13 [%row, V] = round %11
-      float f13_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_17[i] = low(pack2(f11_16[i], 0.f));
+      float f13_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = low(pack2(f11_12[i], 0.f));
       // %15 [%col, V] = swap %13
       // %16 [%row, V] = contract[%col] %12, %15
-      u32 a13_18[4][4]; pack<4>(a13_18, f13_17);
-      float f16_19[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_19, a13_18, (sa + L3_12)); mma_commit();
+      u32 a13_14[4][4]; pack<4>(a13_14, f13_13);
+      float f16_15[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_15, a13_14, (sa + L3_12)); mma_commit();
       // %14 [%row, V] = sub %11, %13
-      float f14_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_20[i] = (f11_16[i] - f13_17[i]);
+      float f14_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f11_12[i] - f13_13[i]);
       // %17 [%col, V] = swap %14
       // %18 [%row, V] = contract[%col] %12, %17
       // %21 [%row, V] = add %16, %18
       mma_wait<0>();
-      mma_ready<sizeof(f38_15) / 4>(f38_15);
-      mma_ready<sizeof(f16_19) / 4>(f16_19);
-      u32 a14_21[4][4]; pack<4>(a14_21, f14_20);
-      float f21_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = f16_19[i];
-      mma_open(); mma<64, 4, 64, false, false>(f21_22, a14_21, (sa + L3_12)); mma_commit();
+      mma_ready<sizeof(f16_15) / 4>(f16_15);
+      u32 a14_17[4][4]; pack<4>(a14_17, f14_16);
+      float f21_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = f16_15[i];
+      mma_open(); mma<64, 4, 64, false, false>(f21_18, a14_17, (sa + L3_12)); mma_commit();
       // %20 [%row, V] = contract[%col] %19, %15
       // %22 [%row, V] = add %21, %20
       mma_wait<0>();
-      mma_ready<sizeof(f21_22) / 4>(f21_22);
-      u32 a13_23[4][4]; pack<4>(a13_23, f13_17);
-      float f22_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_24[i] = f21_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f22_24, a13_23, (sa + L4_19)); mma_commit();
-      // %31 [%col, V] = swap %22
-      // %25 [%row, V] = round %22
+      mma_ready<sizeof(f21_18) / 4>(f21_18);
+      u32 a13_19[4][4]; pack<4>(a13_19, f13_13);
+      float f22_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = f21_18[i];
+      mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4_19)); mma_commit();
+      // %23 [%row, V] = round %22
       mma_wait<0>();
-      mma_ready<sizeof(f22_24) / 4>(f22_24);
-      float f25_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_25[i] = low(pack2(f22_24[i], 0.f));
-      // %27 [%col, V] = swap %25
-      // %41 [K, V] = contract[%row] %40, %25
-      u32 a25_26[4][4]; pack<4>(a25_26, f25_25);
-      float f41_27[32];
-      mma_open(); mma<64, 4, 64, true, true>(f41_27, a25_26, (sa + L8_40)); mma_commit();
-      // %28 [%row, V] = contract[%col] %23, %27
-      u32 a25_28[4][4]; pack<4>(a25_28, f25_25);
-      float f28_29[32];
-      mma_open(); mma<64, 4, 64, false, true>(f28_29, a25_28, (sa + L5_23)); mma_commit();
-      // %26 [%row, V] = sub %22, %25
-      float f26_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_30[i] = (f22_24[i] - f25_25[i]);
-      // %29 [%col, V] = swap %26
-      // %42 [K, V] = contract[%row] %40, %26
-      // %43 [K, V] = add %41, %42
-      mma_wait<1>();
-      mma_ready<sizeof(f41_27) / 4>(f41_27);
-      u32 a26_31[4][4]; pack<4>(a26_31, f26_30);
-      float f43_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = f41_27[i];
-      mma_open(); mma<64, 4, 64, true, false>(f43_32, a26_31, (sa + L8_40)); mma_commit();
-      // %30 [%row, V] = contract[%col] %23, %29
-      // %33 [%row, V] = add %28, %30
-      mma_wait<1>();
-      mma_ready<sizeof(f28_29) / 4>(f28_29);
-      u32 a26_33[4][4]; pack<4>(a26_33, f26_30);
-      float f33_34[32];
-      UNROLL for (int i = 0; i < 32; ++i) f33_34[i] = f28_29[i];
-      mma_open(); mma<64, 4, 64, false, false>(f33_34, a26_33, (sa + L5_23)); mma_commit();
-      // %46 [K, V] = add %45, %43
-      mma_wait<1>();
-      mma_ready<sizeof(f43_32) / 4>(f43_32);
-      float f46_35[32];
-      UNROLL for (int i = 0; i < 32; ++i) f46_35[i] = (f45_11[i] + f43_32[i]);
-      // %32 [%row, V] = contract[%col] %24, %31
-      // %34 [%row, V] = add %33, %32
+      mma_ready<sizeof(f22_20) / 4>(f22_20);
+      float f23_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = low(pack2(f22_20[i], 0.f));
+      // %26 [K, V] = contract[%row] %25, %23
+      u32 a23_22[4][4]; pack<4>(a23_22, f23_21);
+      float f26_23[32];
+      mma_open(); mma<64, 4, 64, true, true>(f26_23, a23_22, (sa + L5_25)); mma_commit();
+      // %24 [%row, V] = sub %22, %23
+      float f24_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = (f22_20[i] - f23_21[i]);
+      // %27 [K, V] = contract[%row] %25, %24
+      // %28 [K, V] = add %26, %27
       mma_wait<0>();
-      mma_ready<sizeof(f33_34) / 4>(f33_34);
-      u32 a22_36[4][4]; pack<4>(a22_36, f22_24);
-      float f34_37[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_37[i] = f33_34[i];
-      mma_open(); mma<64, 4, 64, false, false>(f34_37, a22_36, (sa + L6_24)); mma_commit();
-      // %39 [%row, V] = add %38, %34
+      mma_ready<sizeof(f26_23) / 4>(f26_23);
+      u32 a24_25[4][4]; pack<4>(a24_25, f24_24);
+      float f28_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_26[i] = f26_23[i];
+      mma_open(); mma<64, 4, 64, true, false>(f28_26, a24_25, (sa + L5_25)); mma_commit();
+      // %31 [K, V] = add %30, %28
       mma_wait<0>();
-      mma_ready<sizeof(f34_37) / 4>(f34_37);
-      float f39_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f39_38[i] = (f38_15[i] + f34_37[i]);
-      // store o, %39
-      store_frag<4, 64, true>((oa + O0), f39_38, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f46_35[i];
+      mma_ready<sizeof(f28_26) / 4>(f28_26);
+      float f31_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (f30_9[i] + f28_26[i]);
+      // store ws.S.written0, %22
+      store_frag<4, 64, true>((oa + O1), f22_20, 0);
+      // store ws.S.written_rest0, %24
+      store_frag<4, 64, true>((oa + O2), f24_24, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_27[i];
       proxy_fence();
-      bar_arrive(empty + n % 2 * 8);
+      bar_arrive(empty + n % 3 * 8);
     }
-    // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -760,251 +702,324 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
 }
 
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Gradients of what the scan of S reads.
+extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written_rest0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_10 = 24576, L4_18 = 32768, L5_26 = 40960, L6_31 = 49152, L7_33 = 57344, L8_39 = 65536;
+  constexpr u32 M4 = 0, M26 = 0, M0_0 = 18432, M1_2 = 26624, M2_3 = 34816, M3_10 = 43008, M5_15 = 51200, M6_22 = 59392, M7_1 = 67584, M8_31 = 75776, M9_34 = 83968, M10_47 = 92160, M11_50 = 100352, M12_69 = 108544, M13_9 = 116736, M14 = 124928, M15 = 18432, M16 = 18432, M17_28 = 18432, M18 = 34816, M21 = 18432, M22 = 0, M23 = 0, M24 = 8192, M25 = 18432, M20 = 26624, M19_36 = 27648, M27_64 = 18432;
   const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 32768, full = base + 165120, empty = full + 16, landed = empty + 16;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r39_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %39 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r39_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 66560; (void)to;
-      // %2 [%row, V] = load d_o row
-      // %3 [%row, K] = load ws.S.col0 row
-      // %9 [%row, %col] = load ws.S.score0_0
-      // %10 [%row, %col] = load ws.S.score_rest0_0
-      // %18 [%row, %col] = load ws.S.solve0_0
-      // %26 [%row, %col] = load ws.S.rest0_0
-      // %31 [%row, K] = load ws.S.read0 row
-      // %33 [%row, K] = load ws.S.erase0 row
-      if (t == 96) {
-        const u32 bar = landed + n % 2 * 8;
-        bar_expect(bar, 65536);
-        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_ws_S_col0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_9, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3_10, m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_18, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_26, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_31, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L7_33, m_ws_S_erase0, 0, head, first, bar);
-      }
-    };
-    auto prefetch = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      tile_prefetch<1>(m_d_o, v0, head, first);
-      tile_prefetch<1>(m_ws_S_col0, 0, head, first);
-      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_score_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
-      tile_prefetch<1>(m_ws_S_read0, 0, head, first);
-      tile_prefetch<1>(m_ws_S_erase0, 0, head, first);
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    auto drain = [&](int n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
-      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
-      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 96) bulk_commit();
-    };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 66560; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v39_1 = r39_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L8_39))[i] = v39_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      // %11 [%col, %row] = swap %9
-      // %14 [%col, %row] = swap %10
-      // %21 [%col, %row] = swap %18
-      // %27 [%col, %row] = swap %26
-      if (length < 64) {
-        bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L6_31), length, t);
-        tile_clear<64, 1>((sa + L7_33), length, t);
-        proxy_fence();
-      }
-      if (t == 96) bulk_wait<0>();
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 2) drain(n + 1 - 2);
-      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
-    }
-    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 96) bulk_wait<0>();
-  }
-  else {
-    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 66560; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      // store ws.S.cotangents, %1
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %12 [%col, V] = swap %2
-      // %13 [%row, V] = contract[%col] %11, %12
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
-      float f13_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f13_3, a2_2, (sa + L2_9)); mma_commit();
-      // %4 [K, V] = round %1
-      float f4_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = low(pack2(f1_1[i], 0.f));
-      // %6 [%row, V] = contract[K] %3, %4
-      u32 a4_5[4][4]; pack<4>(a4_5, f4_4);
-      float f6_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_6, a4_5, (sa + L1_3)); mma_commit();
-      // %5 [K, V] = sub %1, %4
-      float f5_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_7[i] = (f1_1[i] - f4_4[i]);
-      // %40 [K, V] = mul %39, %1
-      float f40_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f40_8[i] = (((float*)(sp + L8_39))[frag_col(i)] * f1_1[i]);
-      // %32 [K, V] = contract[%row] %31, %2
-      // %41 [K, V] = add %40, %32
-      u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0_2));
-      float f41_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f41_10[i] = f40_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f41_10, a2_9, (sa + L6_31)); mma_commit();
-      // %15 [%row, V] = contract[%col] %14, %12
-      // %16 [%row, V] = add %13, %15
-      mma_wait<2>();
-      mma_ready<sizeof(f13_3) / 4>(f13_3);
-      u32 a2_11[4][4]; load_as<4, 64, true>(a2_11, (sa + L0_2));
-      float f16_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = f13_3[i];
-      mma_open(); mma<64, 4, 64, true, false>(f16_12, a2_11, (sa + L3_10)); mma_commit();
-      // %7 [%row, V] = contract[K] %3, %5
-      // %8 [%row, V] = add %6, %7
-      mma_wait<2>();
-      mma_ready<sizeof(f6_6) / 4>(f6_6);
-      u32 a5_13[4][4]; pack<4>(a5_13, f5_7);
-      float f8_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_14[i] = f6_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_14, a5_13, (sa + L1_3)); mma_commit();
-      // %17 [%row, V] = add %8, %16
-      mma_wait<0>();
-      mma_ready<sizeof(f41_10) / 4>(f41_10);
-      mma_ready<sizeof(f16_12) / 4>(f16_12);
-      mma_ready<sizeof(f8_14) / 4>(f8_14);
-      float f17_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f8_14[i] + f16_12[i]);
-      // %19 [%row, V] = round %17
-      float f19_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = low(pack2(f17_15[i], 0.f));
-      // %22 [%col, V] = swap %19
-      // %23 [%row, V] = contract[%col] %21, %22
-      u32 a19_17[4][4]; pack<4>(a19_17, f19_16);
-      float f23_18[32];
-      mma_open(); mma<64, 4, 64, true, true>(f23_18, a19_17, (sa + L4_18)); mma_commit();
-      // %20 [%row, V] = sub %17, %19
-      float f20_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = (f17_15[i] - f19_16[i]);
-      // %24 [%col, V] = swap %20
-      // %25 [%row, V] = contract[%col] %21, %24
-      // %29 [%row, V] = add %23, %25
-      mma_wait<0>();
-      mma_ready<sizeof(f23_18) / 4>(f23_18);
-      u32 a20_20[4][4]; pack<4>(a20_20, f20_19);
-      float f29_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = f23_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f29_21, a20_20, (sa + L4_18)); mma_commit();
-      // %28 [%row, V] = contract[%col] %27, %22
-      // %30 [%row, V] = add %29, %28
-      mma_wait<0>();
-      mma_ready<sizeof(f29_21) / 4>(f29_21);
-      u32 a19_22[4][4]; pack<4>(a19_22, f19_16);
-      float f30_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_23[i] = f29_21[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_23, a19_22, (sa + L5_26)); mma_commit();
-      // %34 [%row, V] = round %30
-      mma_wait<0>();
-      mma_ready<sizeof(f30_23) / 4>(f30_23);
-      float f34_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_24[i] = low(pack2(f30_23[i], 0.f));
-      // %36 [K, V] = contract[%row] %33, %34
-      u32 a34_25[4][4]; pack<4>(a34_25, f34_24);
-      float f36_26[32];
-      mma_open(); mma<64, 4, 64, true, true>(f36_26, a34_25, (sa + L7_33)); mma_commit();
-      // %35 [%row, V] = sub %30, %34
-      float f35_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (f30_23[i] - f34_24[i]);
-      // %37 [K, V] = contract[%row] %33, %35
-      // %38 [K, V] = add %36, %37
-      mma_wait<0>();
-      mma_ready<sizeof(f36_26) / 4>(f36_26);
-      u32 a35_28[4][4]; pack<4>(a35_28, f35_27);
-      float f38_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_29[i] = f36_26[i];
-      mma_open(); mma<64, 4, 64, true, false>(f38_29, a35_28, (sa + L7_33)); mma_commit();
-      // %42 [K, V] = add %41, %38
-      mma_wait<0>();
-      mma_ready<sizeof(f38_29) / 4>(f38_29);
-      float f42_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_30[i] = (f41_10[i] + f38_29[i]);
-      // store ws.S.solved0, %30
-      store_frag<4, 64, true>((oa + O1), f30_23, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f42_30[i];
-      proxy_fence();
-      bar_arrive(empty + n % 2 * 8);
-    }
-    // store d_S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
+  (void)group, (void)basep;
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 512>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 512>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, V] = load ws.S.written_rest0 row
+  tile_load<64, 1, 512>((base + M2_3), p_ws_S_written_rest0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %10 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M3_10), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %11 [%row, K] = load g row
+  array_load<64, 72, 512>((base + M4), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %15 [K, V] = load ws.S.states
+  tile_load<64, 1, 512>((base + M5_15), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %22 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M6_22), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 512>((base + M7_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %31 [%row, K] = load ws.value7 row
+  tile_load<64, 1, 512>((base + M8_31), p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %34 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 512>((base + M9_34), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %47 [%row, K] = load b row
+  tile_load<64, 1, 512>((base + M10_47), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
+  // %50 [%row, V] = load w row
+  tile_load<64, 1, 512>((base + M11_50), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
+  // %69 [%row, V] = load v row
+  tile_load<64, 1, 512>((base + M12_69), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %4 [%col, V] = swap %2
+  // %5 [%row, %col] = contract[V] %0, %4
+  cp_wait<12>();
+  bar_sync(1, 512);
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  cp_wait<11>();
+  team_sync(1, 512);
+  float f5_1[8];
+  mma_open(); mma<16, 4, 64, false, true>(f5_1, a0_0, (base + M1_2), part * 16); mma_commit();
+  // %6 [%col, V] = swap %3
+  // %7 [%row, %col] = contract[V] %0, %6
+  // %8 [%row, %col] = add %5, %7
+  mma_wait<0>();
+  mma_ready<sizeof(f5_1) / 4>(f5_1);
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
+  cp_wait<10>();
+  team_sync(1, 512);
+  float f8_3[8];
+  UNROLL for (int i = 0; i < 8; ++i) f8_3[i] = f5_1[i];
+  mma_open(); mma<16, 4, 64, false, false>(f8_3, a0_2, (base + M2_3), part * 16); mma_commit();
+  // %9 [%row, %col] = mask %8
+  mma_wait<0>();
+  mma_ready<sizeof(f8_3) / 4>(f8_3);
+  float f9_4[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_4[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f8_3[i] : 0.f);
+  // %12 [%row, K] = dscoreRow[K] %9, %10 by %11
+  cp_wait<8>();
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
+  store_frag<1, 64, false>((base + M13_9), f9_4, part * 1);
+  bar_sync(1, 512);
+  u32 a9_6[4][4]; load_as<4, 64, false>(a9_6, (base + M13_9));
+  bar_sync(1, 512);
+  float whole_5[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_5, {a9_6}, (base + M3_10), ((float*)(basep + M4)), (base + M14), part * 1, 4 + part);
+  float f12_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f12_7[i] = whole_5[0][i];
+  bar_sync(1, 512);
+  // %13 [%row, K] = cumsum %11
+  // %16 [%row, K] = contract[V] %0, %15
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
+  cp_wait<7>();
+  team_sync(1, 512);
+  float f16_9[8];
+  mma_open(); mma<16, 4, 64, false, true>(f16_9, a0_8, (base + M5_15), part * 16); mma_commit();
+  // %14 [%row, K] = exp %13
+  float f13_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f14_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = m_exp(f13_10[i]);
+  // %17 [%row, K] = mul %14, %16
+  mma_wait<0>();
+  mma_ready<sizeof(f16_9) / 4>(f16_9);
+  float f17_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_12[i] = (f14_11[i] * f16_9[i]);
+  // %18 [%row, K] = add %17, %12
+  float f18_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f18_13[i] = (f17_12[i] + f12_7[i]);
+  // %19 [] = 0.125
+  // %20 [%row, K] = mul %18, %19
+  float f20_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_14[i] = (f18_13[i] * 0.125f);
+  // store d_q, %20
+  store_frag<1, 64, false>((base + M15), f20_14, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  // %71 [%col, K] = dscoreCol[K] %9, %22 by %11
+  u32 a9_16[4][4]; load_as<4, 64, true>(a9_16, (base + M13_9));
+  cp_wait<6>();
+  bar_sync(1, 512);
+  float whole_15[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_15, {a9_16}, (base + M6_22), ((float*)(basep + M4)), (base + M16), part * 1, 4 + part);
+  float f71_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_17[i] = whole_15[0][i];
+  bar_sync(1, 512);
+  // %23 [%col, K] = mul %71, %19
+  float f23_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f23_18[i] = (f71_17[i] * 0.125f);
+  // %24 [%row, K] = swap %23
+  // %25 [%row, %col] = contract[V] %1, %4
+  cp_wait<5>();
+  bar_sync(1, 512);
+  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M7_1));
+  float f25_20[8];
+  mma_open(); mma<16, 4, 64, false, true>(f25_20, a1_19, (base + M1_2), part * 16); mma_commit();
+  // %26 [%row, %col] = contract[V] %1, %6
+  // %27 [%row, %col] = add %25, %26
+  mma_wait<0>();
+  mma_ready<sizeof(f25_20) / 4>(f25_20);
+  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M7_1));
+  float f27_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_22[i] = f25_20[i];
+  mma_open(); mma<16, 4, 64, false, false>(f27_22, a1_21, (base + M2_3), part * 16); mma_commit();
+  // %28 [%row, %col] = mask strict %27
+  mma_wait<0>();
+  mma_ready<sizeof(f27_22) / 4>(f27_22);
+  float f28_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f28_23[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f27_22[i] : 0.f);
+  // %29 [] = -1
+  // %72 [%col, K] = dscoreCol[K] strict %28, %31 by %11
+  store_frag<1, 64, false>((base + M17_28), f28_23, part * 1);
+  bar_sync(1, 512);
+  u32 a28_25[4][4]; load_as<4, 64, true>(a28_25, (base + M17_28));
+  cp_wait<4>();
+  bar_sync(1, 512);
+  float whole_24[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_24, {a28_25}, (base + M8_31), ((float*)(basep + M4)), (base + M18), part * 1, 4 + part);
+  float f72_26[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_26[i] = whole_24[0][i];
+  bar_sync(1, 512);
+  // %32 [%col, K] = mul %72, %29
+  float f32_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_27[i] = (f72_26[i] * (-1.f));
+  // %33 [%row, K] = swap %32
+  // %35 [%row, K] = contract[V] %2, %34
+  u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
+  cp_wait<3>();
+  team_sync(1, 512);
+  float f35_29[8];
+  mma_open(); mma<16, 4, 64, false, true>(f35_29, a2_28, (base + M9_34), part * 16); mma_commit();
+  // %36 [K] = pick last %13
+  float v36_30 = 0.f;
+  if (const int i = t; i < 64) v36_30 = ((float*)(basep + M4))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M19_36))[i] = v36_30;
+  // %37 [K, %row] = sub %36, %13
+  bar_sync(1, 512);
+  float f13_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_31[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f37_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_32[i] = (((float*)(basep + M19_36))[(frag_col(i) + part * 16)] - f13_31[i]);
+  // %38 [K, %row] = exp %37
+  float f38_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_33[i] = m_exp(f37_32[i]);
+  // %39 [K, %row] = mul %38, %35
+  mma_wait<0>();
+  mma_ready<sizeof(f35_29) / 4>(f35_29);
+  float f39_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (f38_33[i] * f35_29[i]);
+  // %40 [K, %row] = add %39, %24
+  float f40_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = (f39_34[i] + f23_18[i]);
+  // %62 [K, %row] = mul %39, %10
+  float f10_36[8];
+  load_frag<1, 64, false>(f10_36, (base + M3_10), part * 1);
+  float f62_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_37[i] = (f39_34[i] * f10_36[i]);
+  // %63 [K] = sum[%row] %62
+  col_sums_part<8>(((float*)(basep + M20)), f62_37, 64, part * 16);
+  // %41 [K, %row] = add %40, %33
+  float f41_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_38[i] = (f40_35[i] + f32_27[i]);
+  // %42 [%row, K] = dscoreRow[K] strict %28, %10 by %11
+  u32 a28_40[4][4]; load_as<4, 64, false>(a28_40, (base + M17_28));
+  bar_sync(1, 512);
+  float whole_39[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_39, {a28_40}, (base + M3_10), ((float*)(basep + M4)), (base + M21), part * 1, 4 + part);
+  float f42_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_41[i] = whole_39[0][i];
+  bar_sync(1, 512);
+  // %43 [%row, K] = contract[V] %1, %15
+  u32 a1_42[4][4]; load_as<4, 64, false>(a1_42, (base + M7_1));
+  float f43_43[8];
+  mma_open(); mma<16, 4, 64, false, true>(f43_43, a1_42, (base + M5_15), part * 16); mma_commit();
+  // %73 [%row, K] = exp %13
+  float f13_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_44[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_45[i] = m_exp(f13_44[i]);
+  // %44 [%row, K] = mul %73, %43
+  mma_wait<0>();
+  mma_ready<sizeof(f43_43) / 4>(f43_43);
+  float f44_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_46[i] = (f73_45[i] * f43_43[i]);
+  // %45 [%row, K] = add %44, %42
+  float f45_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_47[i] = (f44_46[i] + f42_41[i]);
+  // %46 [%row, K] = neg %45
+  float f46_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_48[i] = (-f45_47[i]);
+  // %48 [%row, K] = mul %46, %47
+  cp_wait<2>();
+  bar_sync(1, 512);
+  float f47_49[8];
+  load_frag<1, 64, false>(f47_49, (base + M10_47), part * 1);
+  float f48_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_50[i] = (f46_48[i] * f47_49[i]);
+  // %49 [K, %row] = add %41, %48
+  float f49_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_51[i] = (f41_38[i] + f48_50[i]);
+  // store d_k, %49
+  store_frag<1, 64, false>((base + M22), f49_51, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  // %51 [%row, V] = mul %1, %50
+  float f1_52[8];
+  load_frag<1, 64, false>(f1_52, (base + M7_1), part * 1);
+  cp_wait<1>();
+  bar_sync(1, 512);
+  float f50_53[8];
+  load_frag<1, 64, false>(f50_53, (base + M11_50), part * 1);
+  float f51_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_54[i] = (f1_52[i] * f50_53[i]);
+  // store d_v, %51
+  store_frag<1, 64, false>((base + M23), f51_54, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  // %52 [%row, K] = mul %18, %22
+  float f22_55[8];
+  load_frag<1, 64, false>(f22_55, (base + M6_22), part * 1);
+  float f52_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_56[i] = (f18_13[i] * f22_55[i]);
+  // %53 [%row, K] = mul %19, %52
+  float f53_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_57[i] = (0.125f * f52_56[i]);
+  // %54 [%row, K] = mul %45, %31
+  float f31_58[8];
+  load_frag<1, 64, false>(f31_58, (base + M8_31), part * 1);
+  float f54_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_59[i] = (f45_47[i] * f31_58[i]);
+  // %55 [%row, K] = mul %29, %54
+  float f55_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_60[i] = ((-1.f) * f54_59[i]);
+  // %56 [%row, K] = add %53, %55
+  float f56_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_61[i] = (f53_57[i] + f55_60[i]);
+  // %57 [K, %row] = mul %41, %10
+  float f10_62[8];
+  load_frag<1, 64, false>(f10_62, (base + M3_10), part * 1);
+  float f57_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_63[i] = (f41_38[i] * f10_62[i]);
+  // %58 [K, %row] = neg %57
+  float f58_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_64[i] = (-f57_63[i]);
+  // %59 [K] = contract[V] %15, %34
+  float v59_65 = 0.f;
+  if (const int i = t; i < 64) v59_65 = row_dot<64, 64>((base + M5_15), (base + M9_34), i);
+  // %60 [K] = exp %36
+  float v60_66 = 0.f;
+  if (const int i = t; i < 64) v60_66 = m_exp(v36_30);
+  // %61 [K] = mul %60, %59
+  float v61_67 = 0.f;
+  if (const int i = t; i < 64) v61_67 = (v60_66 * v59_65);
+  // %65 [%row, K] = add %56, %58
+  float f65_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_68[i] = (f56_61[i] + f58_64[i]);
+  // %68 [%row, K] = mul %46, %10
+  float f68_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_69[i] = (f46_48[i] * f10_62[i]);
+  // store d_b, %68
+  store_frag<1, 64, false>((base + M24), f68_69, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  // %70 [%row, V] = mul %1, %69
+  float f1_70[8];
+  load_frag<1, 64, false>(f1_70, (base + M7_1), part * 1);
+  cp_wait<0>();
+  bar_sync(1, 512);
+  float f69_71[8];
+  load_frag<1, 64, false>(f69_71, (base + M12_69), part * 1);
+  float f70_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_72[i] = (f1_70[i] * f69_71[i]);
+  // store d_w, %70
+  store_frag<1, 64, false>((base + M25), f70_72, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  // %66 [%row, K] = cumsum reversed %65
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f65_68[i];
+  bar_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
+  float v63_73 = 0.f;
+  if (const int i = t; i < 64) v63_73 = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  // %64 [K] = add %61, %63
+  float v64_74 = 0.f;
+  if (const int i = t; i < 64) v64_74 = (v61_67 + v63_73);
+  if (const int i = t; i < 64) ((float*)(basep + M27_64))[i] = v64_74;
+  // %67 [%row, K] = add %66, %64
+  bar_sync(1, 512);
+  float f66_75[8];
+  UNROLL for (int i = 0; i < 8; ++i) f66_75[i] = ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f67_76[8];
+  UNROLL for (int i = 0; i < 8; ++i) f67_76[i] = (f66_75[i] + ((float*)(basep + M27_64))[(frag_col(i) + part * 16)]);
+  // store d_g, %67
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f67_76[i], f67_76[i + 1]); }
 }
 
 // Reads the tokens one at a time.

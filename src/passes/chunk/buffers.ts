@@ -27,6 +27,8 @@ export interface StageBuffers {
   write(source: number): TileBuffer;
   /** w of an erasing source. */
   written(source: number): TileBuffer;
+  /** What rounding leaves out of that. */
+  writtenRest(source: number): TileBuffer;
   /** Cotangent of Y of an erasing source. */
   solved(source: number): TileBuffer;
   /** What tokens add to the gradient of the gate by what they read. */
@@ -69,6 +71,7 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
     whole: () => draft.workspace(name('decay'), 'chunk', decayAxes, 'f32'),
     write: (j) => draft.workspace(name(`given${j}`), 'row', values, vectorType),
     written: (j) => draft.workspace(name(`written${j}`), 'row', values, rowsType),
+    writtenRest: (j) => draft.workspace(name(`written_rest${j}`), 'row', values, 'io'),
     solved: (j) => draft.workspace(name(`solved${j}`), 'row', values, rowsType),
     gateReads: () => draft.workspace(name('gate_reads'), 'row', decayAxes, 'f32'),
     states: () => draft.workspace(name('states'), 'chunk', state, stateType),

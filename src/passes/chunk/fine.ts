@@ -23,6 +23,14 @@ export function isFineSource(cx: Context, parts: Parts, source: number): boolean
 }
 
 /**
+ * And what gradients make of it: cotangents of its scores, of rows along vectors that resemble each other, cancel once more. f16 has digits
+ * enough.
+ */
+export function isFineCotangent(cx: Context, parts: Parts, source: number): boolean {
+  return !cx.draft.narrowRange && isFineSource(cx, parts, source);
+}
+
+/**
  * Largest |eigenvalue| of what a source takes away, as far as declared ranges tell: vectors count as of length 1, numbers of unknown size
  * as infinite.
  */

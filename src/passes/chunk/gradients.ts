@@ -5,11 +5,12 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import type { Context } from './context.js';
 import { decaysIn, type Decays } from './decay.js';
+import { isFineCotangent } from './fine.js';
 import { isUneven, type Parts, type Vector } from './parts.js';
 import { readerOf, writing, writtenValue } from './prepare.js';
 import { givenTiles } from './reverse.js';
 import { baseTile, coefficient, pairsOf, scoreTile, turned } from './scores.js';
-import { fold, plus, scaled, sure, transposed } from './tiles.js';
+import { fold, inParts, plus, scaled, sure, transposed } from './tiles.js';
 import type { Values } from './values.js';
 
 /** Everything a chunk knows when its gradients are worked out (docs/algorithms.md: the chunk). Tiles are made when asked for. */
@@ -81,14 +82,19 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
     reader.kind === 'read' ? given.get(reader.index) : k.load(buffers.solved(reader.index))
   ));
   const written = lazy((j: number) => (parts.erasing.includes(j) ? k.load(buffers.written(j)) : writtenValue(k, parts, values, j)));
+  /** The same as a sum of what products see of it. */
+  const writtenParts = (j: number) => [written(j), ...(isFineCotangent(cx, parts, j) ? [k.load(buffers.writtenRest(j))] : [])];
   const readers = readersOf(parts).filter((reader) => readCotangent(reader) !== undefined);
   const writers = writing(parts);
-  const pairwise = reach === 'state' && (cx.draft.exactGates || (parts.exactGate && isUneven(cx.graph, parts)));
+  const exact = parts.exactGate || parts.erasing.some((j) => isFineCotangent(cx, parts, j));
+  const pairwise = reach === 'state' && (cx.draft.exactGates || (exact && isUneven(cx.graph, parts)));
 
   const scoreCotangent = lazy(({ reader, j }: Pair) => {
     const how = pairsOf(readerOf(parts, reader), j);
-    const [x, y] = [sure(readCotangent(reader)), written(j)];
-    const raw = alongValue === undefined ? k.mask(fold(k, x, k.swap(y), value), how.strict) : k.dscore(x, y, decays.log(), alongValue, how);
+    const x = sure(readCotangent(reader));
+    const raw = alongValue === undefined
+      ? k.mask(sure(plus(k, ...writtenParts(j).map((part) => fold(k, x, k.swap(part), value)))), how.strict)
+      : k.dscore(x, written(j), decays.log(), alongValue, how);
     return scaled(k, raw, decays.pairs(how.before));
   });
 
@@ -120,7 +126,8 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
       const intra = writers.map((j) => {
         const { col } = parts.sources[j];
         const a = scaled(k, scoreCotangent({ reader, j }), turned(k, number(col)));
-        return channels ? k.dscoreRow(a, base(col), decays.log(), row, pairsOf(part, j)) : k.contract(a, k.swap(base(col)), COL);
+        if (channels) return k.dscoreRow(a, base(col), decays.log(), row, pairsOf(part, j));
+        return sure(plus(k, ...inParts(k, a, isFineCotangent(cx, parts, j)).map((some) => k.contract(some, k.swap(base(col)), COL))));
       });
       return plus(k, rowInter(reader), ...intra);
     }),

@@ -116,7 +116,7 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
 }
 
 /** `rest`: for what rounding leaves out. */
-function storeInParts(k: KernelBuilder, tile: TileId, to: TileBuffer, rest: TileBuffer | undefined): void {
+export function storeInParts(k: KernelBuilder, tile: TileId, to: TileBuffer, rest: TileBuffer | undefined): void {
   const [, left] = inParts(k, tile, rest !== undefined);
   k.store(to, tile);
   if (rest !== undefined && left !== undefined) k.store(rest, left);

@@ -6,9 +6,9 @@ import { stageBuffers } from './buffers.js';
 import { nextState, readScore, readState, writtenTiles, type ChunkWalk } from './carry.js';
 import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import { feedsDecay, isFineSource } from './fine.js';
+import { feedsDecay, isFineCotangent, isFineSource } from './fine.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
-import { writing } from './prepare.js';
+import { storeInParts, writing } from './prepare.js';
 import { isSegmented, segmentKernels } from './segments.js';
 import { inParts, plus } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
@@ -68,7 +68,10 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
       const w: ChunkWalk = { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
       if (options.keep) k.store(buffers.states(), state);
       const written = writtenTiles(w, state);
-      if (options.keep) for (const j of parts.erasing) storeIf(k, buffers.written(j), written.get(j));
+      if (options.keep) for (const j of parts.erasing) {
+        const [tile, fine] = [written.get(j), isFineCotangent(cx, parts, j)];
+        if (tile !== undefined) storeInParts(k, tile, buffers.written(j), fine ? buffers.writtenRest(j) : undefined);
+      }
       parts.reads.forEach((_, r) => values.bind(index, r, () => readResult(w, r, state, written)));
       storeResults(cx, k, index, values);
       options.epilogue(k, values);
@@ -76,10 +79,6 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
     });
     if (final !== undefined) k.store(final, last, segmented ? 'last' : undefined);
   });
-}
-
-function storeIf(k: KernelBuilder, buffer: Parameters<KernelBuilder['store']>[0], tile: TileId | undefined): void {
-  if (tile !== undefined) k.store(buffer, tile);
 }
 
 /** Stores the results of a stage that other kernels read. */

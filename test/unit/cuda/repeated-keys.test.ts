@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { lowerFor } from '../../../src/driver/scan/compile.js';
 import { frontend } from '../../../src/passes/frontend.js';
-import { tolerance } from '../../../src/driver/tolerance.js';
-import { FEW, nearlyRepeated, repeated } from '../../../scripts/gpu-inputs.mjs';
+import { nearlyRepeated, repeated } from '../../../scripts/gpu-inputs.mjs';
 import { compiler } from './emulate.js';
 import { judgeScan } from './tensor-runs.js';
 
@@ -66,42 +65,36 @@ describe.skipIf(!compiler)('one key over and over with strengths near 2 (skipped
     [2, 1.9].map((strength) => [name, strength, text] as const)))('%s, %d', (name, strength, text) => {
     const { made, sizes } = lower(text, name === 'two erases' ? 128 : 64);
     // 2 sigmoid(b) is never 2.
-    const { errors, responses } = judgeScan(
+    const { errors, failed } = judgeScan(
       made, sizes,
       { target: 'cuda.sm90', lengths: [130], orders: ['0'], adjust: repeated(Math.min(strength, name === 'twice a sigmoid' ? 1.99 : 2)) },
     );
-    const moved = responses();
-    const wrong = [...errors].filter(([key, error]) => !(error <= Math.max(
-      tolerance('bf16', 'gradient'), FEW * (moved.get(key.split(' ')[1]) ?? 0),
-    )));
-    expect(wrong).toEqual([]);
+    expect(failed).toEqual([]);
     expect(errors.size).toBeGreaterThan(5);
   });
 });
 
 describe.skipIf(!compiler)('nearly one key (skipped where g++ is missing)', () => {
-  const erases = (count: number): string => {
+  const erases = (count: number, gated: boolean): string => {
     const numbers = Array.from({ length: count }, (_, i) => i + 1);
     const names = (name: string): string => numbers.map((n) => `${name}${n}`).join(', ');
-    const before = (n: number): string => (n === 1 ? 'S[t-1]' : `P${n - 1}`);
-    const lines = numbers.map((n) => `let P${n} = ${before(n)} + outer(k${n}, beta${n} * (v - k${n} @ ${before(n)}))`);
-    return scan(`${names('k')}: [K], v: [V], ${names('beta')}: [] in 0..2`, [...lines, `S = P${count}`].join('\n  '));
-  };
-  const noisy = (count: number, sizes: ReadonlyMap<string, number>, target: 'cuda.sm90' | 'cuda.sm80', dtype: 'bf16' | 'f16') => {
-    const made = lowerFor(frontend('<keys>', erases(count)).specs[0], { target, dtype, sizes }, 64);
-    if (!('module' in made)) throw new Error(`${count} erases`);
-    return judgeScan(made, sizes, { target, dtype, lengths: [128], orders: ['0'], races: false, adjust: nearlyRepeated(1, 1.9) });
+    const lines = numbers.map((n) => `let P${n} = P${n - 1} + outer(k${n}, beta${n} * (v - k${n} @ P${n - 1}))`);
+    return scan(
+      `${names('k')}: [K], v: [V], ${names('beta')}: [] in 0..2${gated ? ', g: [] in -0.5..0' : ''}`,
+      [`let P0 = ${gated ? 'exp(g) * ' : ''}S[t-1]`, ...lines, `S = P${count}`].join('\n  '),
+    );
   };
   it.each([
-    [1, 'cuda.sm90', 'bf16'], [2, 'cuda.sm90', 'bf16'], [3, 'cuda.sm90', 'bf16'], [2, 'cuda.sm80', 'bf16'], [1, 'cuda.sm80', 'f16'],
-  ] as const)('%d erases a token, %s, %s: what is read, and its way back, within tolerance', (count, target, dtype) => {
-    const { errors, failed, responses } = noisy(count, new Map([['K', 16], ['V', 16]]), target, dtype);
-    // w and the states that gradients of queries and strengths read are stored once rounded: as much as the problem itself makes of that.
-    const own = /^backward d_(q|beta\d)$/;
-    expect(failed.filter((what) => !own.test(what.split(':')[0]))).toEqual([]);
-    for (const [key, error] of errors) if (own.test(key)) expect(error, key).toBeLessThan(Math.max(
-      tolerance(dtype, 'gradient'), FEW * (responses().get(key.split(' ')[1]) ?? 0),
-    ));
+    [1, 'cuda.sm90', 'bf16', 1, false], [2, 'cuda.sm90', 'bf16', 1.5, false], [3, 'cuda.sm90', 'bf16', 1, false],
+    [1, 'cuda.sm90', 'bf16', 1.5, true], [2, 'cuda.sm80', 'bf16', 1, false], [1, 'cuda.sm80', 'f16', 1, false],
+  ] as const)('%d erases a token, %s, %s, strengths from %d, gated: %s: all within tolerance', (count, target, dtype, low, gated) => {
+    const sizes = new Map([['K', 16], ['V', 16]]);
+    const made = lowerFor(frontend('<keys>', erases(count, gated)).specs[0], { target, dtype, sizes }, 64);
+    if (!('module' in made)) throw new Error(`${count} erases`);
+    const { errors, failed } = judgeScan(
+      made, sizes, { target, dtype, lengths: [128], orders: ['0'], races: false, adjust: nearlyRepeated(low, 1.9) },
+    );
+    expect(failed).toEqual([]);
     expect(errors.size).toBeGreaterThan(5);
   });
 });
