@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import shutil
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,5 +167,17 @@ def main():
     dist.destroy_process_group()
 
 
+def leave():
+    """
+    Ends the process without taking the interpreter down. Threads of gloo hold tensors of collectives that are done until they find time to let them go, and where groups are
+    still referred to (FSDP2 does so) destroying these does not wait for them; a thread that lets a tensor go while the interpreter is on its way down aborts the process
+    (pytorch/pytorch#179291).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
     main()
+    leave()
