@@ -16,6 +16,7 @@ import { kernelsOf, type Lowered } from '../../passes/kernels/kernels.js';
 import { namesOf } from '../../passes/kernels/names.js';
 import { withoutPicks } from '../../passes/kernels/picks.js';
 import { countedBySlots } from '../../passes/kernels/counted.js';
+import { withExactProducts } from '../../passes/kernels/exact-products.js';
 import { forKernels } from '../../passes/kernels/results.js';
 import { briefList } from '../../support/brief.js';
 import { verified } from '../../support/verified.js';
@@ -33,15 +34,15 @@ export interface LoweredGraph {
   readonly names: PlanNames;
 }
 
-/** Graph -> Flow -> kernels -> Tile, or why there are none yet. `backward`: gradients too. */
+/** Graph -> Flow -> kernels -> Tile in f32, or why there are none yet. `backward`: gradients too. */
 export function lowerGraph(graph: Graph, backward: boolean, chunk: number): LoweredGraph | Failed {
-  const made = clustered(graph, backward);
+  const made = clustered(graph, { backward, dtype: 'f32' });
   return 'flow' in made ? tiled(graph, made, chunk) : made;
 }
 
 /** The same of a Flow, without gradients yet, that was made of a graph. */
 export function lowerFlow(subject: Subject, flow: Flow, backward: boolean, chunk: number): LoweredGraph | Failed {
-  const made = clusteredFlow(subject, flow, backward);
+  const made = clusteredFlow(subject, flow, { backward, dtype: 'f32' });
   return 'flow' in made ? tiled(subject, made, chunk) : made;
 }
 
@@ -51,16 +52,18 @@ type Clustered = Pick<LoweredGraph, 'flow' | 'clusters'>;
 type Subject = Pick<Graph, 'name' | 'doc'>;
 
 /** What does not depend on the rows of a block. */
-function clustered(graph: Graph, backward: boolean): Clustered | Failed {
+function clustered(graph: Graph, asked: Asked): Clustered | Failed {
   const made = flowOf(graph);
-  return isRefused(made) ? unmade(graph, made.refusals) : clusteredFlow(graph, made, backward);
+  return isRefused(made) ? unmade(graph, made.refusals) : clusteredFlow(graph, made, asked);
 }
 
-function clusteredFlow(subject: Subject, made: Flow, backward: boolean): Clustered | Failed {
+type Asked = Pick<KernelRequest, 'backward' | 'dtype'>;
+
+function clusteredFlow(subject: Subject, made: Flow, { backward, dtype }: Asked): Clustered | Failed {
   const there = countedBySlots(withoutPicks(made));
   const whole = backward ? adjointOf(there) : there;
   if (isRefused(whole)) return unmade(subject, whole.refusals);
-  const flow = forKernels(whole);
+  const flow = forKernels(dtype === 'f32' ? whole : withExactProducts(whole));
   const clusters = clustersOf(flow);
   return isRefused(clusters) ? unmade(subject, clusters.refusals) : { flow, clusters };
 }
@@ -130,7 +133,7 @@ const CUDA_CHUNKS = { f32: [64, 32, 16], bf16: [64], f16: [64] } as const;
 
 /** Graph -> kernels and plan for one target and dtype. Same input, same output. */
 export async function compileGraph(host: Host, source: Source, graph: Graph, request: KernelRequest): Promise<CompiledGraph | Failed> {
-  const whole = clustered(graph, request.backward);
+  const whole = clustered(graph, request);
   const made = 'flow' in whole ? await compiled(host, source, graph, whole, request) : whole;
   return 'plan' in made ? made : otherNames(source, graph, made);
 }
@@ -139,7 +142,7 @@ export async function compileGraph(host: Host, source: Source, graph: Graph, req
 export async function compileFlow(
   host: Host, source: Source, subject: Subject, flow: Flow, request: KernelRequest,
 ): Promise<CompiledGraph | Failed> {
-  const whole = clusteredFlow(subject, flow, request.backward);
+  const whole = clusteredFlow(subject, flow, request);
   return 'flow' in whole ? compiled(host, source, subject, whole, request) : whole;
 }
 

@@ -48,7 +48,7 @@ export function computeValue(run: Run, id: ValueId): Float64Array {
     case 'first': return first(run, value);
     case 'others': return others(run, value);
     case 'gather': return gathered(run, value);
-    case 'restrict': case 'stop': case 'f32': return there(value.arg);
+    case 'restrict': case 'stop': case 'f32': case 'rounded': return there(value.arg);
     case 'lift': case 'mask': {
       const arg = value.kind === 'lift' ? value.arg : value.choice;
       const present = presence(run, run.type(arg).where, domain, axes);

@@ -187,6 +187,8 @@ export type FlowBody =
   /** The other way: 0 but at the index. */
   | { readonly kind: 'place'; readonly arg: ValueId; readonly axis: Axis; readonly index: ValueId }
   | { readonly kind: 'stop' | 'f32'; readonly arg: ValueId }
+  /** As the dtype of the build holds it: what a product of 16-bit operands sees. */
+  | { readonly kind: 'rounded'; readonly arg: ValueId }
   /** x at its `axis` rows, this one last, of the same sequence and group; 0 before the first. */
   | { readonly kind: 'taps'; readonly arg: ValueId; readonly axis: Axis }
   /** The other way: sum over j of the element j of the row that has this one as its tap j. */

@@ -14,7 +14,7 @@ export function operandsOf(body: FlowBody): readonly ValueId[] {
     case 'pick': case 'place': return [body.arg, body.index];
     case 'rope': return [body.arg, body.frequency];
     case 'fold': case 'first': case 'others': case 'gather': case 'lift': case 'stop': case 'f32': case 'taps': case 'untap':
-    case 'sinkhorn': return [body.arg];
+    case 'rounded': case 'sinkhorn': return [body.arg];
   }
 }
 
@@ -81,7 +81,7 @@ function readsMoved(body: FlowBody, to: (id: ValueId) => ValueId): FlowBody {
     case 'pick': case 'place': return { ...body, arg: to(body.arg), index: to(body.index) };
     case 'rope': return { ...body, arg: to(body.arg), frequency: to(body.frequency) };
     case 'fold': case 'first': case 'others': case 'gather': case 'lift': case 'stop': case 'f32': case 'taps': case 'untap':
-    case 'sinkhorn': return { ...body, arg: to(body.arg) };
+    case 'rounded': case 'sinkhorn': return { ...body, arg: to(body.arg) };
   }
 }
 

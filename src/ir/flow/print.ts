@@ -74,7 +74,7 @@ export function valueText(flow: Flow, value: FlowValue): string {
     case 'mask': return `mask ${ref(value.choice)}`;
     case 'pick': return `${ref(value.arg)}[${value.axis.name} = ${ref(value.index)}]`;
     case 'place': return `place ${ref(value.arg)} at ${value.axis.name} = ${ref(value.index)}`;
-    case 'lift': case 'stop': case 'f32': return `${value.kind} ${ref(value.arg)}`;
+    case 'lift': case 'stop': case 'f32': case 'rounded': return `${value.kind} ${ref(value.arg)}`;
     case 'taps': case 'untap': return `${value.kind}[${value.axis.name}] ${ref(value.arg)}`;
     case 'rope': return `rope[${value.axis.name}] ${ref(value.arg)} by ${value.back ? '-' : ''}${ref(value.frequency)} ${value.pairs}`;
     case 'scan': return `scan ${flow.scans[value.scan].path} ${refs(value.args)} .${value.output}`;

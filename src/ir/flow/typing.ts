@@ -64,7 +64,7 @@ export function typeOf(body: FlowBody, tables: Tables): FlowType {
     case 'taps': return { ...of(body.arg), axes: [body.axis, ...of(body.arg).axes] };
     case 'untap': return { ...of(body.arg), axes: without(of(body.arg).axes, [body.axis]) };
     case 'rope': return joined([of(body.arg), { ...of(body.frequency), axes: without(of(body.frequency).axes, [body.turn]) }], 'number');
-    case 'stop': case 'f32': case 'sinkhorn': return of(body.arg);
+    case 'stop': case 'f32': case 'rounded': case 'sinkhorn': return of(body.arg);
   }
 }
 

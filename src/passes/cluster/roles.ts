@@ -84,7 +84,7 @@ function roleOf({ values, domains }: Flow, value: FlowValue): Role {
     }
     case 'scan': case 'unscan': case 'sinkhorn': case 'untap': case 'taps': return 'sums';
     case 'map': case 'restrict': case 'lift': case 'compare': case 'logic': case 'mask': case 'pick': case 'stop': case 'f32':
-    case 'rope': return 'light';
+    case 'rounded': case 'rope': return 'light';
   }
 }
 

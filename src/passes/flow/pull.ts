@@ -56,7 +56,7 @@ export function pullBack(b: FlowBuilder, id: ValueId, d: ValueId, hand: Hand): s
       hand(value.arg, b.add({ kind: 'fold', op: 'sum', arg: d, along: along([], type.domain, { kept, by: value.by }) }, origin));
       return undefined;
     }
-    case 'restrict': case 'lift': case 'f32': hand(value.arg, d); return undefined;
+    case 'restrict': case 'lift': case 'f32': case 'rounded': hand(value.arg, d); return undefined;
     case 'pick': hand(value.arg, b.add({ kind: 'place', arg: d, axis: value.axis, index: value.index }, origin)); return undefined;
     case 'taps': {
       const whole = includes(b.typeOf(d).axes, value.axis) ? d : map(b, 'mul', [d, literal(b, 1, origin, [value.axis])], origin);

@@ -11,7 +11,7 @@ export function movedResults(flow: Flow, to: (id: ValueId) => ValueId): Pick<Flo
   };
 }
 
-/** The Flow (forward alone) value by value: what `instead` makes of one, told where the values before it are; undefined: as it is. */
+/** The Flow value by value: what `instead` makes of one, told where the values before it are; undefined: as it is. */
 export function rebuilt(
   flow: Flow, instead: (b: FlowBuilder, value: FlowValue, to: (id: ValueId) => ValueId) => ValueId | undefined,
 ): Flow {
@@ -27,7 +27,11 @@ export function rebuilt(
   flow.scans.forEach((scan) => b.scan(scan));
   flow.params.forEach((param) => b.param(param, values[0].origin));
   for (const value of values) places.push(instead(b, value, to) ?? b.add(movedBody(value, to, domainAt), value.origin));
+  const { backward } = flow;
   return {
     ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans, ...movedResults(flow, to),
+    backward: backward && {
+      kept: backward.kept.map(to), gradients: backward.gradients.map((one) => ({ ...one, value: to(one.value) })),
+    },
   };
 }

@@ -50,6 +50,7 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
     }
     case 'gather': return gathered(frame, id, value, view);
     case 'restrict': case 'stop': case 'f32': return of(value.arg);
+    case 'rounded': return k.round(of(value.arg));
     case 'lift': return selected(frame, of(value.arg), present(frame, value.arg, view));
     case 'mask': return holding(frame, value.choice, view);
     case 'compare': return heldTrue(frame, value, of(value.left), of(value.right));

@@ -183,7 +183,7 @@ class Printer {
       }
       case 'restrict': return this.whole(value.arg, domain, axes);
       case 'stop': return `v${value.arg}.detach()`;
-      case 'f32': return `v${value.arg}`;
+      case 'f32': case 'rounded': return `v${value.arg}`;
       case 'lift': {
         const there = this.there(this.type(value.arg).where, axes);
         return there === 'None' ? `v${value.arg}` : this.type(value.arg).kind === 'choice'

@@ -11,6 +11,7 @@ import type { Clusters } from '../../../../src/passes/cluster/kernel.js';
 import { adjointOf } from '../../../../src/passes/flow/adjoint.js';
 import { isRefused } from '../../../../src/passes/flow/flow.js';
 import { kernelsOf, type Binding, type Lowered, type Unmade } from '../../../../src/passes/kernels/kernels.js';
+import { withExactProducts } from '../../../../src/passes/kernels/exact-products.js';
 import { countedBySlots } from '../../../../src/passes/kernels/counted.js';
 import { withoutPicks } from '../../../../src/passes/kernels/picks.js';
 import { forKernels } from '../../../../src/passes/kernels/results.js';
@@ -27,10 +28,11 @@ export interface Made {
   readonly refusals: readonly Unmade[];
 }
 
-export function madeOf(graph: Graph, chunk = CHUNK): Made {
+/** `halves`: for devices that multiply operands of 16 bits. */
+export function madeOf(graph: Graph, chunk = CHUNK, halves = false): Made {
   const whole = adjointOf(countedBySlots(withoutPicks(flowFor(graph))));
   if (isRefused(whole)) throw new Error('no gradients');
-  return kernelsFor(forKernels(whole), chunk);
+  return kernelsFor(forKernels(halves ? withExactProducts(whole) : whole), chunk);
 }
 
 /** Of forward alone. */
