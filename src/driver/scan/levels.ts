@@ -5,7 +5,7 @@ import { printTiles } from '../../ir/tile/print.js';
 import type { LoweredScan } from '../../passes/pipeline.js';
 import { jsonText } from '../../support/text.js';
 import type { Compiled } from './compile.js';
-import { namesOf } from './explain/model.js';
+import { namesOf } from './explain/writer.js';
 import { variantFolder } from '../targets.js';
 
 /** Levels that `--emit` prints. */

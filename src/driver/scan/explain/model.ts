@@ -1,15 +1,10 @@
-import type { Axis } from '../../../ir/common/axes.js';
 import type { Plan } from '../../../ir/plan/plan.js';
-import { CONTRACTED, formula, type ScanNames } from '../../../ir/scan/print.js';
-import {
-  ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands,
-} from '../../../ir/scan/scan.js';
+import { ancestorsOf, type Gate, type NodeId, type Reader, type ScanProgram, type Stage, stageOperands } from '../../../ir/scan/scan.js';
 import type { Spec } from '../../../ir/spec/spec.js';
 import { KEPT } from '../../../ir/plan/kept.js';
 import { extentsOf, type CallSizes } from '../../../runtime/extents.js';
-import { idiomOf } from './idioms.js';
-import { letNames } from './lets.js';
 import { H200, programCost, type Machine, type ProgramCost } from './costs.js';
+import { namesOf, writerOf, type Writer } from './writer.js';
 
 export interface StateText {
   readonly name: string;
@@ -17,7 +12,7 @@ export interface StateText {
   /** `(I - rank 1) ∘ diag[K]` */
   readonly transition: string;
   readonly writes: readonly string[];
-  /** Its new value as a formula of the language; undefined where it has none (writes that read one another's, any function). */
+  /** Its new value as a formula of the language; undefined where another walk has it, or it is any function. */
   readonly update: string | undefined;
   /** One sentence on the gate. */
   readonly gate: string;
@@ -107,11 +102,6 @@ function keptOf({ programs }: Plan, cost: (program: string) => ProgramCost): Exp
   };
 }
 
-export function namesOf(spec: Spec): ScanNames {
-  const names = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name);
-  return { inputs: names(spec.inputs), params: names(spec.params), outputs: names(spec.outputs), states: names(spec.states) };
-}
-
 /** States that only say what tokens before were. That of an input is not the user's. */
 function loadedStates(spec: Spec, scan: ScanProgram, writer: Writer): StateText[] {
   return scan.roots.flatMap((root): readonly StateText[] => (root.kind !== 'final' || spec.states[root.state].hidden ? [] : [{
@@ -139,113 +129,6 @@ function stepwiseStates(spec: Spec): StateText[] {
   }));
 }
 
-interface Writer {
-  /** Definitions of what is used more than once, each before its users. */
-  readonly lets: readonly string[];
-  show(id: NodeId): string;
-  /** A factor of a product. */
-  showFactor(id: NodeId): string;
-  /** `q @ S`; a row without the axis that is folded has no `@`. */
-  showRead(read: Reader, axis: Axis, state: string): string;
-}
-
-/** Operations that are written out again rather than named. */
-const SHORT = 2;
-
-/**
- * Writes the values of a scan: results of stages as what they are (`q @ S`, `h`), and what is long and used more than once under a name of
- * its own.
- */
-function writerOf(spec: Spec, scan: ScanProgram): Writer {
-  const names = namesOf(spec);
-  const given = new Map<NodeId, string>();
-  const partsOf = (id: NodeId): readonly NodeId[] => {
-    const node = scan.nodes[id];
-    const stage = node.kind === 'result' ? scan.stages[node.stage] : undefined;
-    const row = node.kind === 'result' && stage?.kind === 'matrix' ? stage.reads[node.slot]?.row : undefined;
-    if (node.kind === 'past') return [];
-    const idiom = idiomOf(scan.nodes, id);
-    if (idiom !== undefined) return [idiom.of];
-    return row === undefined ? nodeArguments(node) : [row];
-  };
-  const wanted = [
-    ...scan.stages.flatMap((stage) => (stage.kind === 'matrix' || stage.kind === 'element' ? stageOperands(stage) : [])),
-    ...scan.roots.flatMap((root) => (root.kind === 'output' || root.kind === 'final' ? [root.value] : [])),
-  ];
-  const uses = new Map<NodeId, number>();
-  const order: NodeId[] = [];
-  const visit = (id: NodeId): void => {
-    uses.set(id, (uses.get(id) ?? 0) + 1);
-    if (uses.get(id) !== 1) return;
-    partsOf(id).forEach(visit);
-    order.push(id);
-  };
-  wanted.forEach(visit);
-  const called = letNames(spec, scan);
-  const taken = new Set([...Object.values(names).flat(), ...spec.axes.map(({ name }) => name), ...called.values()]);
-  const sizes = new Map<NodeId, number>();
-  let count = 0;
-  const fresh = (): string => {
-    const name = `x${++count}`;
-    return taken.has(name) ? fresh() : name;
-  };
-  const written = (id: NodeId): string => readText(id) ?? formula(
-    scan.nodes, names, id, (other) => (other === id ? undefined : stop(other)),
-  );
-  const stop = (id: NodeId): string | undefined => given.get(id) ?? readText(id);
-  const show = (id: NodeId): string => formula(scan.nodes, names, id, stop);
-  const showFactor = (id: NodeId): string => formula(scan.nodes, names, id, stop, CONTRACTED);
-  const showRead = ({ row }: Reader, axis: Axis, state: string): string => {
-    const axes: readonly Axis[] = scan.nodes[row].axes;
-    return axes.includes(axis) ? `${showFactor(row)} @ ${state}` : `sum[${axis}](${showFactor(row)} * ${state})`;
-  };
-  /** A state as the text calls it: what an input was before is the input's. */
-  const calledAs = (state: number): string => {
-    const { name, hidden, next } = spec.states[state];
-    const input = spec.nodes[next];
-    return hidden && input.kind === 'input' ? names.inputs[input.input] : name;
-  };
-  const readText = (id: NodeId): string | undefined => {
-    const node: ScanNode = scan.nodes[id];
-    if (node.kind === 'past') {
-      return `${calledAs(node.states[node.states.length - 1])}[t-1]`;
-    }
-    const idiom = idiomOf(scan.nodes, id);
-    if (idiom !== undefined) return `${idiom.name}[${idiom.axis}](${show(idiom.of)})`;
-    if (node.kind !== 'result') return undefined;
-    const stage = scan.stages[node.stage];
-    switch (stage.kind) {
-      case 'matrix': {
-        const read = stage.reads[node.slot];
-        if (read === undefined) return `written(${names.states[stage.state]})`;
-        const text = showRead(read, stage.rowAxis, seen(read, names.states[stage.state], stage.gate, show));
-        return text.startsWith('sum[') ? text : `(${text})`;
-      }
-      case 'element': return node.slot === 0 ? calledAs(stage.state) : `${calledAs(stage.state)}[t-1]`;
-      case 'matrix-adjoint': case 'element-adjoint': return `adjoint(${names.states[stage.of.state]})`;
-    }
-  };
-  const lets: string[] = [];
-  for (const id of order) {
-    const parts = partsOf(id);
-    const size = parts.length === 0 ? 0 : parts.reduce((sum, part) => sum + (given.has(part) ? 0 : sizes.get(part) ?? 0), 1);
-    sizes.set(id, size);
-    if (!called.has(id) && ((uses.get(id) ?? 0) < 2 || size <= SHORT)) continue;
-    const text = written(id);
-    const name = called.get(id) ?? fresh();
-    lets.push(`${name} = ${text}`);
-    given.set(id, name);
-  }
-  return { lets, show, showFactor, showRead };
-}
-
-/** What a read sees of a state: the old value, the old value after its decay, or the new one. */
-function seen(read: Reader, state: string, gate: Gate, show: (id: NodeId) => string): string {
-  if (read.before) return `${state}[t-1]`;
-  if (read.sees.length === 0 || read.sees.includes(true)) return state;
-  return gate.kind === 'none' ? `${state}[t-1]` : `(exp(${show(gate.log)}) * ${state}[t-1])`;
-}
-
 function outputTexts(spec: Spec, scan: ScanProgram, { show }: Writer): string[] {
   return scan.roots.flatMap((root) => (root.kind === 'output' ? [`${spec.outputs[root.output].name} = ${show(root.value)}`] : []));
 }
@@ -258,7 +141,7 @@ function segmentsText(plan: Plan, sizes: CallSizes): string | undefined {
   return `${segments} of up to ${Math.ceil(chunks / segments)} chunks, which run at once when it is known where each begins`;
 }
 
-function stateText(spec: Spec, scan: ScanProgram, { show, showFactor, showRead }: Writer, stage: Stage, index: number): StateText[] {
+function stateText(spec: Spec, scan: ScanProgram, { show, showFactor, writesOf, updated }: Writer, stage: Stage, index: number): StateText[] {
   const names = namesOf(spec);
   const pass = passOf(scan, index);
   switch (stage.kind) {
@@ -272,24 +155,14 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showFactor, showRead }
         : erases[0].before && stage.gate.kind !== 'none'
         ? `(${gate} ${sign} ${rank})`
         : `(I ${sign} ${rank})${gate === 'I' ? '' : ` ∘ ${gate}`}`;
-      const state = names.states[stage.state];
-      const writes = stage.sources.map((source) => {
-        const parts = [
-          ...(source.value === undefined ? [] : [show(source.value)]),
-          ...(source.erase === undefined ? [] : [
-            showRead(source.erase, stage.rowAxis, seen(source.erase, state, stage.gate, show)),
-          ]),
-        ];
-        return `outer(${[show(source.col), parts.join(' + ')].join(', ')})`;
-      });
-      const kept = stage.gate.kind === 'none' ? `${state}[t-1]` : `exp(${show(stage.gate.log)}) * ${state}[t-1]`;
+      const writes = writesOf(stage);
       const inverse = erases.length === 1 ? 'C x C' : `${erases.length}C x ${erases.length}C`;
       return [{
-        name: state,
+        name: names.states[stage.state],
         axes: [stage.rowAxis, ...stage.valueAxes],
         transition,
         writes,
-        update: stage.walk > 0 || erases.some((erase) => erase.sees.includes(true)) ? undefined : [kept, ...writes].join(' + '),
+        update: stage.walk > 0 ? undefined : updated(stage),
         gate: gateText(stage.gate, show),
         algorithm: erases.length === 0
           ? 'chunked: scores within a chunk under a mask, the state carried from chunk to chunk'
@@ -321,7 +194,7 @@ function masksOf(spec: Spec, scan: ScanProgram, { showRead }: Writer): MaskText[
     if (stage.kind !== 'matrix') return [];
     const gate = stage.gate.kind === 'scalar' && stage.gate.constant ? 'constant' : stage.gate.kind;
     const mask = (reader: Reader, erase: boolean): MaskText => {
-      const text = showRead(reader, stage.rowAxis, states[stage.state]);
+      const text = showRead(reader, stage, states[stage.state]);
       return {
         title: text.length > LONGEST_TITLE ? `a read of ${states[stage.state]}` : text, erase,
         strict: erase || reader.before || !reader.sees.includes(true), before: reader.before, gate,
@@ -336,10 +209,17 @@ function masksOf(spec: Spec, scan: ScanProgram, { showRead }: Writer): MaskText[
 
 const LONGEST_TITLE = 40;
 
-/** Stages that feed one another run one after the other: 1 + the highest pass among those that this one reads. */
+/**
+ * Stages that feed one another, and walks over the same state, run one after the other: 1 + the highest pass among those that this one reads
+ * and the walks before.
+ */
 function passOf(scan: ScanProgram, index: number): number {
-  const read = [...ancestorsOf(scan.nodes, stageOperands(scan.stages[index]))].map((id) => scan.nodes[id]);
-  return 1 + Math.max(0, ...read.map((node) => (node.kind === 'result' ? passOf(scan, node.stage) : 0)));
+  const stage = scan.stages[index];
+  const read = [...ancestorsOf(scan.nodes, stageOperands(stage))].map((id) => scan.nodes[id]);
+  const walks = scan.stages.flatMap((other, at) => (
+    stage.kind === 'matrix' && other.kind === 'matrix' && other.state === stage.state && other.walk < stage.walk ? [passOf(scan, at)] : []
+  ));
+  return 1 + Math.max(0, ...walks, ...read.map((node) => (node.kind === 'result' ? passOf(scan, node.stage) : 0)));
 }
 
 function gateName(gate: Gate): string {
