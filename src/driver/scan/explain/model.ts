@@ -141,7 +141,9 @@ function segmentsText(plan: Plan, sizes: CallSizes): string | undefined {
   return `${segments} of up to ${Math.ceil(chunks / segments)} chunks, which run at once when it is known where each begins`;
 }
 
-function stateText(spec: Spec, scan: ScanProgram, { show, showFactor, writesOf, updated }: Writer, stage: Stage, index: number): StateText[] {
+function stateText(
+  spec: Spec, scan: ScanProgram, { show, showFactor, writesOf, updated }: Writer, stage: Stage, index: number,
+): StateText[] {
   const names = namesOf(spec);
   const pass = passOf(scan, index);
   switch (stage.kind) {
@@ -210,8 +212,8 @@ function masksOf(spec: Spec, scan: ScanProgram, { showRead }: Writer): MaskText[
 const LONGEST_TITLE = 40;
 
 /**
- * Stages that feed one another, and walks over the same state, run one after the other: 1 + the highest pass among those that this one reads
- * and the walks before.
+ * Stages that feed one another, and walks over the same state, run one after the other: 1 + the highest pass among those that this one
+ * reads and the walks before.
  */
 function passOf(scan: ScanProgram, index: number): number {
   const stage = scan.stages[index];
